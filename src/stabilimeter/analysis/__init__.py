@@ -1,0 +1,1 @@
+"""From records to scores, groups and a summary. No torch."""

@@ -1,0 +1,1 @@
+"""Signals: one number (or one vector) per optimizer step, one file each."""

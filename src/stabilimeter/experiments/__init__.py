@@ -1,0 +1,1 @@
+"""Small experiments on real data that needs no download; what the recipes train unless told otherwise."""

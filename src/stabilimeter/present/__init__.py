@@ -1,0 +1,1 @@
+"""From a summary to something a person or a CI job reads. Computes no statistic."""

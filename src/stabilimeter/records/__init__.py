@@ -1,0 +1,1 @@
+"""The contract on disk: what a run leaves behind, how it is written and how any training log is read."""

@@ -1,0 +1,1 @@
+"""Statistics of training: pure functions of arrays, NumPy and SciPy only."""
