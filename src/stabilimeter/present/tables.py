@@ -1,0 +1,232 @@
+"""What a summary says, as tables: scores, points lost, failures, metrics, incidents, notes."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+from stabilimeter.analysis.summary import GroupMetric, GroupSummary, RunSummary, Summary
+from stabilimeter.present.labels import short_labels
+from stabilimeter.present.table import Cell, Column, Table, Tone, row
+from stabilimeter.present.wording import (
+    MISSING,
+    better_when,
+    count,
+    incident_in_words,
+    interval,
+    listed,
+    mean_and_interval,
+    number,
+    points,
+    printable,
+    seeds_in_words,
+    seeds_named,
+)
+from stabilimeter.present.worst import worst_incidents
+
+COMPONENTS = {
+    "failures": "failed seeds",
+    "spikes": "loss spikes",
+    "noise": "loss noise",
+    "regression": "worse checkpoints",
+    "seed_spread": "seed spread",
+}
+"""Where points can go, in the order of the summary, and what a reader calls it."""
+
+MAX_POINT_ROWS = 12
+MAX_METRIC_ROWS = 24
+MAX_FAILURES = 12
+MAX_INCIDENTS = 10
+
+Named = tuple[str, GroupSummary]
+"""A group and the label under which this summary shows it."""
+
+
+def named_groups(summary: Summary) -> tuple[list[Named], str]:
+    """The groups from the most to the least stable under short labels, and what their labels have in common.
+
+    Groups without a score come last; ties are in the order of the labels.
+    """
+    labels, common = short_labels([group.label for group in summary.groups])
+
+    def rank(named: Named) -> tuple[bool, float, str]:
+        score = named[1].stability.score
+        return score is None, -(score or 0.0), named[1].label
+
+    return sorted(zip(labels, summary.groups, strict=True), key=rank), common
+
+
+def sections(summary: Summary) -> list[Table]:
+    """Every table that has something to say, in reading order."""
+    groups, _ = named_groups(summary)
+    makers: list[Callable[[Sequence[Named]], Table | None]] = [
+        lambda named: scores(named, summary.primary_metric),
+        points_lost,
+        failures,
+        lambda named: metrics(named, summary.primary_metric),
+        incidents,
+        lambda named: notes(named, summary.notes),
+    ]
+    tables = [table for maker in makers if (table := maker(groups)) is not None]
+    if len(groups) == 1:
+        tables = tables[:1] + [t if t.columns[0].name == "metric" else t.without_first_column() for t in tables[1:]]
+    return tables
+
+
+def scores(groups: Sequence[Named], primary: str | None) -> Table:
+    """One row per group: the score with its two intervals, how its seeds ended, the primary metric."""
+    columns = [
+        Column("group"),
+        Column("stability\n0 to 100", numeric=True),
+        Column("95 %\ninterval", numeric=True),
+        Column("if a seed\nfinishes", numeric=True),
+        Column("seeds"),
+    ]
+    if primary is not None:
+        mode = next((group.metrics[primary].mode for _, group in groups if primary in group.metrics), None)
+        columns.append(Column(f"{printable(primary)}\n{better_when(mode) or 'mean over seeds'}"))
+    rows = []
+    for label, group in groups:
+        stability = group.stability
+        cells = row(
+            label,
+            Cell(points(stability.score, 1), Tone.STRONG),
+            interval(stability.low, stability.high),
+            interval(*(stability.given_completion or (None, None))),
+            Cell(seeds_in_words(group), Tone.BAD if group.n_failed else Tone.GOOD),
+        )
+        if primary is not None:
+            cells += row(_primary(group, primary))
+        rows.append(cells)
+    caption = ""
+    if any(group.stability.low is not None for _, group in groups):
+        caption = (
+            "The 95 % interval allows for failures that nobody has seen yet, so it is wide with few seeds; "
+            "'if a seed finishes' leaves that risk out."
+        )
+    return Table("", tuple(columns), tuple(rows), caption)
+
+
+def _primary(group: GroupSummary, primary: str) -> str:
+    metric = group.metrics.get(primary)
+    if metric is None or metric.n == 0:
+        return "no value"
+    n_finished = group.n_runs - group.n_running - group.n_cancelled
+    text = mean_and_interval(metric)
+    return text if metric.n == n_finished else f"{text} (n={metric.n})"
+
+
+def points_lost(groups: Sequence[Named]) -> Table | None:
+    """Points of 100 that each component took from each group."""
+    scored = [named for named in groups if named[1].stability.score is not None]
+    if not scored:
+        return None
+    columns = [Column("group"), *(Column(words.replace(" ", "\n"), numeric=True) for words in COMPONENTS.values())]
+    rows = [row(label, *_lost(group)) for label, group in scored]
+    if len(rows) > MAX_POINT_ROWS:
+        half = MAX_POINT_ROWS // 2
+        between = row(f"... {count(len(rows) - 2 * half, 'group')} between ...", *[""] * len(COMPONENTS))
+        rows = rows[:half] + [between] + rows[-half:]
+    caption = "n/m: not measured, left out of the score" if any(g.stability.not_measured for _, g in scored) else ""
+    return Table("Where the points went, of 100", tuple(columns), tuple(rows), caption)
+
+
+def _lost(group: GroupSummary) -> list[Cell]:
+    lost = group.stability.points_lost
+    worst = max(lost.values(), default=0.0)
+    cells = []
+    for component in COMPONENTS:
+        value = lost.get(component)
+        if value is None or component in group.stability.not_measured:
+            cells.append(Cell("n/m", Tone.FAINT))
+        else:
+            cells.append(Cell(points(value, 1), Tone.STRONG if value == worst and value > 0 else Tone.PLAIN))
+    return cells
+
+
+def failures(groups: Sequence[Named]) -> Table | None:
+    """Which seeds failed and why, seeds with the same reason together."""
+    rows = []
+    for label, group in groups:
+        reasons: dict[str, list[RunSummary]] = defaultdict(list)
+        for run in group.runs:
+            if run.failed:
+                reasons[run.failure_reason or "no reason recorded"].append(run)
+        for reason, runs in reasons.items():
+            rows.append(row(label, seeds_named(runs), Cell(printable(reason), Tone.BAD)))
+    if not rows:
+        return None
+    n_more = len(rows) - MAX_FAILURES
+    if n_more > 0:
+        rows = [*rows[:MAX_FAILURES], row("...", "", f"{n_more} more in the JSON summary")]
+    return Table("Failed seeds", (Column(""), Column(""), Column("")), tuple(rows))
+
+
+def metrics(groups: Sequence[Named], primary: str | None) -> Table | None:
+    """Final values over seeds: the primary metric first, then those whose better direction is known."""
+    known = {tag for _, group in groups for tag, metric in group.metrics.items() if metric.mode is not None}
+    tags = ([primary] if primary is not None else []) + sorted(known - {primary})
+    rows: list[tuple[Cell, ...]] = []
+    for tag in tags:
+        block = _metric_rows(groups, tag)
+        if len(rows) + len(block) <= MAX_METRIC_ROWS:
+            rows += block
+    if not rows:
+        return None
+    names = ("mean ± 95 %", "sd", "median", "min", "max", "n")
+    columns = (Column("metric"), *(Column(name, numeric=True) for name in names))
+    return Table("Final value of the metrics over seeds", columns, tuple(rows))
+
+
+def _metric_rows(groups: Sequence[Named], tag: str) -> list[tuple[Cell, ...]]:
+    lines: list[tuple[str, GroupMetric]] = []
+    for label, group in groups:
+        if tag not in group.metrics:
+            continue
+        lines.append((label, group.metrics[tag]))
+        survivors = group.metrics_ok.get(tag)
+        if group.n_failed and survivors is not None and survivors.n > 0:
+            lines.append((f"{label}, survivors only", survivors))
+    rows = [] if len(groups) == 1 else [row(Cell(printable(tag), Tone.STRONG), *[""] * 6)]
+    for label, metric in lines:
+        if len(groups) > 1:
+            name = f"  {label}"
+        else:
+            name = printable(tag) if metric is lines[0][1] else "  survivors only"
+        spread = [number(value) for value in (metric.median, metric.min, metric.max)]
+        rows.append(row(name, mean_and_interval(metric), number(metric.sd, 2), *spread, str(metric.n)))
+    return rows if lines else []
+
+
+def incidents(groups: Sequence[Named]) -> Table | None:
+    """The gravest incidents in words, one row for each kind in each series of a group."""
+    labels = {id(group): label for label, group in groups}
+    worst = worst_incidents([group for _, group in groups])
+    if not worst:
+        return None
+    rows = []
+    for kind in worst[:MAX_INCIDENTS]:
+        what = f"{printable(kind.worst.key)} {incident_in_words(kind.worst)}"
+        if kind.worst.shared:
+            what += f"; shared by {count(len(kind.struck), 'seed')}, so data or schedule"
+        if kind.n_events > 1:
+            what += f"; the worst of {kind.n_events} in {count(kind.n_seeds, 'seed')}"
+        rows.append(row(labels[id(kind.group)], seeds_named(kind.struck, 3), Cell(f"step {kind.worst.step}"), what))
+    runs = [run for _, group in groups for run in group.runs]
+    total = sum(len(run.incidents) for run in runs)
+    title = f"Incidents: {total} in {sum(bool(run.incidents) for run in runs)} of {count(len(runs), 'seed')}"
+    if len(worst) > MAX_INCIDENTS:
+        title += "; the worst"
+    return Table(title, (Column(""), Column(""), Column("", numeric=True), Column("")), tuple(rows))
+
+
+def notes(groups: Sequence[Named], about_all: Iterable[str]) -> Table | None:
+    """Sentences for the reader, the same one about several groups only once."""
+    where: dict[str, list[str]] = defaultdict(list)
+    for label, group in groups:
+        stability = group.stability
+        for note in dict.fromkeys([*([stability.reason] if stability.reason else []), *group.notes]):
+            where[note].append(label)
+    rows = [row("all", printable(note)) for note in about_all]
+    for note, labels in where.items():
+        everywhere = len(labels) == len(groups)
+        rows.append(row("all" if everywhere else listed(labels, 3) or MISSING, printable(note)))
+    return Table("Notes", (Column(""), Column("")), tuple(rows)) if rows else None

@@ -1,0 +1,123 @@
+"""A summary on the terminal: one sentence, one table, then why, and what to do next."""
+
+import io
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from stabilimeter.analysis.summary import GroupSummary, Summary
+from stabilimeter.present.table import Cell, Table, Tone
+from stabilimeter.present.tables import Named, named_groups, sections
+from stabilimeter.present.wording import count, points
+
+STYLES = {Tone.PLAIN: "", Tone.STRONG: "bold", Tone.FAINT: "dim", Tone.GOOD: "green", Tone.BAD: "red"}
+MAX_WIDTH = 110
+MAX_LABEL = 28
+
+
+def render(summary: Summary, folder: Path, tensorboard_dir: Path | None = None) -> RenderableType:
+    """The summary as something ``rich`` can print.
+
+    Args:
+        summary: What to show; nothing is computed from it but the order of rows.
+        folder: The folder that was summarised, for the commands at the end.
+        tensorboard_dir: The folder below which the bands across seeds were written; None if they were not.
+    """
+    groups, common = named_groups(summary)
+    parts: list[RenderableType] = [Text(), _headline(groups, common)]
+    for table in sections(summary):
+        parts += [Text(), draw(table)]
+    return Group(*parts, Text(), _next(folder, tensorboard_dir), Text())
+
+
+def show(renderable: RenderableType, file: TextIO) -> None:
+    """Print: in colour on a terminal that has it, plain into a pipe; commands are never cut."""
+    console = Console(file=file, highlight=False)
+    console.print(renderable, width=min(console.width, MAX_WIDTH), crop=False)
+
+
+def to_text(renderable: RenderableType, width: int = MAX_WIDTH) -> str:
+    """What ``show`` would print into a pipe of ``width`` columns."""
+    file = io.StringIO()
+    Console(file=file, highlight=False, width=width, color_system=None).print(renderable, crop=False)
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
+
+
+def draw(table: Table) -> RenderableType:
+    """A table for the terminal, under its title and indented by two columns."""
+    drawn = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_header=table.has_head)
+    longest_label = max((len(cells[0].text) for cells in table.rows), default=0)
+    for index, column in enumerate(table.columns):
+        drawn.add_column(
+            Text(column.name),
+            justify="right" if column.numeric else "left",
+            no_wrap=column.numeric,
+            overflow="fold",
+            min_width=min(longest_label, MAX_LABEL) if index == 0 and table.has_head else None,
+        )
+    for cells in table.rows:
+        drawn.add_row(*map(_text, cells))
+    lines: list[RenderableType] = [Text(table.title, style="bold")] if table.title else []
+    lines.append(Padding(drawn, (0, 0, 0, 2)))
+    if table.caption:
+        lines.append(Padding(Text(table.caption, style="dim"), (0, 0, 0, 2)))
+    return Group(*lines)
+
+
+def _text(cell: Cell) -> Text:
+    return Text(cell.text, style=STYLES[cell.tone])
+
+
+def _headline(groups: Sequence[Named], common: str) -> Text:
+    """One or two sentences for a reader in a hurry."""
+    n_runs = sum(group.n_runs for _, group in groups)
+    n_failed = sum(group.n_failed for _, group in groups)
+    n_running = sum(group.n_running for _, group in groups)
+    text = Text(f"{count(len(groups), 'group')}, {count(n_runs, 'seed')}: ")
+    if n_failed:
+        text.append(f"{n_failed} failed", style="bold red")
+    else:
+        text.append("none failed", style="bold green")
+    if n_running:
+        text.append(f", {n_running} still running, so figures will change", style="yellow")
+    text.append(". ")
+    scored = [named for named in groups if named[1].stability.score is not None]
+    if not scored:
+        text.append("No stability score; the reason is under Notes.", style="yellow")
+    elif len(groups) == 1:
+        text.append("Stability ").append(_score_in_words(groups[0][1]), style="bold").append(".")
+    else:
+        for word, (label, group) in zip(("Most stable", "Least"), (scored[0], scored[-1]), strict=True):
+            text.append(f"{word}: {label}, ").append(_score_in_words(group), style="bold").append(". ")
+    if common:
+        text.append(f"\nAll groups: {common}", style="dim")
+    return text
+
+
+def _score_in_words(group: GroupSummary) -> str:
+    stability = group.stability
+    words = f"{points(stability.score)} of 100"
+    if stability.low is None or stability.high is None:
+        return f"{words} (no interval)"
+    return f"{words} (95 % interval {points(stability.low)} to {points(stability.high)})"
+
+
+def _next(folder: Path, tensorboard_dir: Path | None) -> RenderableType:
+    shown = shlex.quote(str(folder))
+    if tensorboard_dir is None:
+        bands = f"stabilimeter summarize {shown} --tensorboard OUT"
+    else:
+        bands = f"tensorboard --logdir {shlex.quote(str(tensorboard_dir))}"
+    lines: list[RenderableType] = [Text("Next", style="bold")]
+    for why, command in (
+        ("curves and bands", bands),
+        ("pass or fail", f"stabilimeter gate {shown} --checks FILE.yaml"),
+    ):
+        lines.append(Text(f"  {why:<18}{command}", no_wrap=True, overflow="ignore"))
+    return Group(*lines)

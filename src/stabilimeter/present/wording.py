@@ -1,0 +1,150 @@
+"""Numbers, seeds and incidents as people write them; every view of a summary words them alike."""
+
+import math
+from collections.abc import Sequence
+
+from stabilimeter.analysis.summary import GroupMetric, GroupSummary, RunSummary
+from stabilimeter.stats.incident import Incident, Kind
+
+MISSING = "-"
+"""Stands where a number is undefined or was not measured."""
+
+
+def printable(text: str) -> str:
+    """Text from a log (tag, label, path) with control characters replaced, so that it cannot drive a terminal.
+
+    >>> printable("loss[0]" + chr(27) + "[2J")
+    'loss[0]?[2J'
+    """
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number with ``digits`` significant digits, trailing zeros kept.
+
+    >>> number(0.97), number(12345.6), number(1.5e-7), number(float("nan")), number(None)
+    ('0.9700', '12346', '1.500e-07', 'NaN', '-')
+    """
+    if value is None:
+        return MISSING
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(value)))
+    if not -4 <= exponent < 7:
+        return f"{value:.{digits - 1}e}"
+    return f"{value:.{max(0, digits - 1 - exponent)}f}"
+
+
+def points(value: float | None, decimals: int = 0) -> str:
+    """A score or points of a score, on the scale from 0 to 100.
+
+    >>> points(55.06, 1), points(None)
+    ('55.1', '-')
+    """
+    return MISSING if value is None else f"{value:.{decimals}f}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """An interval on the scale from 0 to 100.
+
+    >>> interval(30.2, 71.4), interval(None, None)
+    ('[30, 71]', '-')
+    """
+    return MISSING if low is None or high is None else f"[{points(low)}, {points(high)}]"
+
+
+def mean_and_interval(metric: GroupMetric) -> str:
+    """The mean and half the width of its interval, to two significant digits of the latter, as papers print it.
+
+    An interval that is not symmetric is written out.
+    """
+    if metric.mean is None or metric.ci is None:
+        return number(metric.mean)
+    low, high = metric.ci
+    margin = (high - low) / 2
+    if not math.isfinite(margin):
+        return number(metric.mean)
+    if abs(low + high - 2 * metric.mean) > 1e-6 * (high - low):
+        return f"{number(metric.mean)} [{number(low)}, {number(high)}]"
+    if margin <= 1e-12 * abs(metric.mean):
+        return f"{number(metric.mean)} ± 0"
+    exponent = math.floor(math.log10(margin))
+    if not -6 <= exponent < 6 or abs(metric.mean) >= 1e7:
+        return f"{number(metric.mean)} ± {number(margin, 2)}"
+    decimals = max(0, 1 - exponent)
+    return f"{metric.mean:.{decimals}f} ± {margin:.{decimals}f}"
+
+
+def count(n: int, noun: str) -> str:
+    """A count with its noun.
+
+    >>> count(1, "seed"), count(3, "seed")
+    ('1 seed', '3 seeds')
+    """
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def listed(names: Sequence[str], at_most: int = 6) -> str:
+    """Names in a row, the rest counted.
+
+    >>> listed(["a", "b", "c", "d"], at_most=2)
+    'a, b and 2 more'
+    """
+    if len(names) <= at_most:
+        return ", ".join(names)
+    return f"{', '.join(names[:at_most])} and {len(names) - at_most} more"
+
+
+def seeds_named(runs: Sequence[RunSummary], at_most: int = 4) -> str:
+    """How seeds are called: ``seeds 0, 3``, or the folder names of runs that nobody instrumented."""
+    names = [printable(str(run.seed)) for run in runs]
+    if not all(isinstance(run.seed, int) for run in runs):
+        return listed(names, at_most)
+    return f"seed{'' if len(runs) == 1 else 's'} {listed(names, at_most)}"
+
+
+def seeds_in_words(group: GroupSummary) -> str:
+    """How the seeds of a group ended: ``3 ok, 2 failed, 1 running``; kinds that did not occur are left out."""
+    n_ok = group.n_runs - group.n_failed - group.n_running - group.n_cancelled
+    kinds = [(n_ok, "ok"), (group.n_failed, "failed"), (group.n_running, "running"), (group.n_cancelled, "cancelled")]
+    return ", ".join(f"{n} {word}" for n, word in kinds if n) or "none"
+
+
+def better_when(mode: str | None) -> str:
+    """Which direction is better, for a column head; empty if nobody knows."""
+    return {"min": "lower is better", "max": "higher is better"}.get(mode or "", "")
+
+
+def incident_in_words(incident: Incident) -> str:
+    """What happened, and how far off it was against what was expected."""
+    value, expected = number(incident.value, 3), number(incident.baseline, 3)
+    lasted = f"for {count(incident.end_step - incident.step + 1, 'step')}"
+    if incident.kind is Kind.NONFINITE:
+        return f"became {value}" + (f" {lasted}" if incident.end_step > incident.step else "")
+    happened = {
+        Kind.SPIKE: f"spiked to {value}",
+        Kind.EXCURSION: f"went off to {value} {lasted}",
+        Kind.SHIFT: f"jumped to {value} and stayed there",
+        Kind.DIVERGENCE: f"diverged to {value}",
+        Kind.COLLAPSE: f"collapsed to {value}",
+    }[incident.kind]
+    if not math.isfinite(incident.baseline):
+        return happened
+    size = size_in_noise(incident)
+    if not math.isfinite(size):
+        return f"{happened}, {expected} expected"
+    times = f"{number(size, 2)}" if size < 9999 else "over 10,000"
+    return f"{happened}, {expected} expected ({times} x noise)"
+
+
+def size_in_noise(incident: Incident) -> float:
+    """Distance of an incident from what was expected, in robust standard deviations.
+
+    Infinite for a non-finite value and after a constant history, NaN where nothing was known yet.
+    """
+    if not math.isfinite(incident.value):
+        return math.inf
+    distance = abs(incident.value - incident.baseline)
+    return distance / incident.scale if incident.scale != 0 else math.inf
