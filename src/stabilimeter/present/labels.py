@@ -1,4 +1,4 @@
-"""Group labels short enough for a table: what all groups share is said once, keys lose their path where that is clear."""
+"""Group labels short enough for a table: what all groups share is said once, keys lose their path."""
 
 from collections.abc import Sequence
 

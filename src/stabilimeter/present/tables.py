@@ -77,8 +77,8 @@ def scores(groups: Sequence[Named], primary: str | None) -> Table:
         Column("group"),
         Column("stability\n0 to 100", numeric=True),
         Column("95 %\ninterval", numeric=True),
-        Column("if a seed\nfinishes", numeric=True),
-        Column("seeds"),
+        Column("if seed\nfinishes", numeric=True),
+        Column("seeds\nok"),
     ]
     if primary is not None:
         mode = next((group.metrics[primary].mode for _, group in groups if primary in group.metrics), None)
@@ -100,7 +100,7 @@ def scores(groups: Sequence[Named], primary: str | None) -> Table:
     if any(group.stability.low is not None for _, group in groups):
         caption = (
             "The 95 % interval allows for failures that nobody has seen yet, so it is wide with few seeds; "
-            "'if a seed finishes' leaves that risk out."
+            "'if seed finishes' leaves that risk out."
         )
     return Table("", tuple(columns), tuple(rows), caption)
 
@@ -187,10 +187,8 @@ def _metric_rows(groups: Sequence[Named], tag: str) -> list[tuple[Cell, ...]]:
             lines.append((f"{label}, survivors only", survivors))
     rows = [] if len(groups) == 1 else [row(Cell(printable(tag), Tone.STRONG), *[""] * 6)]
     for label, metric in lines:
-        if len(groups) > 1:
-            name = f"  {label}"
-        else:
-            name = printable(tag) if metric is lines[0][1] else "  survivors only"
+        own = printable(tag) if metric is lines[0][1] else "  survivors only"
+        name = own if len(groups) == 1 else f"  {label}"
         spread = [number(value) for value in (metric.median, metric.min, metric.max)]
         rows.append(row(name, mean_and_interval(metric), number(metric.sd, 2), *spread, str(metric.n)))
     return rows if lines else []

@@ -110,14 +110,9 @@ def _score_in_words(group: GroupSummary) -> str:
 
 def _next(folder: Path, tensorboard_dir: Path | None) -> RenderableType:
     shown = shlex.quote(str(folder))
-    if tensorboard_dir is None:
-        bands = f"stabilimeter summarize {shown} --tensorboard OUT"
-    else:
+    bands = f"stabilimeter summarize {shown} --tensorboard OUT"
+    if tensorboard_dir is not None:
         bands = f"tensorboard --logdir {shlex.quote(str(tensorboard_dir))}"
-    lines: list[RenderableType] = [Text("Next", style="bold")]
-    for why, command in (
-        ("curves and bands", bands),
-        ("pass or fail", f"stabilimeter gate {shown} --checks FILE.yaml"),
-    ):
-        lines.append(Text(f"  {why:<18}{command}", no_wrap=True, overflow="ignore"))
-    return Group(*lines)
+    commands = {"curves and bands": bands, "pass or fail": f"stabilimeter gate {shown} --checks FILE.yaml"}
+    lines = [Text(f"  {why:<18}{command}", no_wrap=True, overflow="ignore") for why, command in commands.items()]
+    return Group(Text("Next", style="bold"), *lines)

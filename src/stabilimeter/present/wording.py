@@ -106,15 +106,17 @@ def seeds_named(runs: Sequence[RunSummary], at_most: int = 4) -> str:
 
 
 def seeds_in_words(group: GroupSummary) -> str:
-    """How the seeds of a group ended: ``3 ok, 2 failed, 1 running``; kinds that did not occur are left out."""
-    n_ok = group.n_runs - group.n_failed - group.n_running - group.n_cancelled
-    kinds = [(n_ok, "ok"), (group.n_failed, "failed"), (group.n_running, "running"), (group.n_cancelled, "cancelled")]
-    return ", ".join(f"{n} {word}" for n, word in kinds if n) or "none"
+    """How many finished seeds did not fail, and what is left out of that: ``3 of 5``, ``3 of 4, 1 running``."""
+    n_finished = group.n_runs - group.n_running - group.n_cancelled
+    text = f"{n_finished - group.n_failed} of {n_finished}"
+    for n, word in ((group.n_running, "running"), (group.n_cancelled, "cancelled")):
+        text += f", {n} {word}" if n else ""
+    return text
 
 
 def better_when(mode: str | None) -> str:
     """Which direction is better, for a column head; empty if nobody knows."""
-    return {"min": "lower is better", "max": "higher is better"}.get(mode or "", "")
+    return {"min": "low is good", "max": "high is good"}.get(mode or "", "")
 
 
 def incident_in_words(incident: Incident) -> str:
