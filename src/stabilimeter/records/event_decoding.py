@@ -1,0 +1,207 @@
+"""The scalars and vectors in an event file, column by column."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stabilimeter.records.event_frames import checked_events, frame_starts
+from stabilimeter.records.event_layout import Layout, Number
+from stabilimeter.records.record_error import RecordError
+
+_KNOWN_LAYOUTS = 64
+"""Layouts of one length that are remembered from chunk to chunk."""
+
+
+class Track(NamedTuple):
+    """What one tag recorded, in the order of the file.
+
+    Attributes:
+        index: Position in the file of the event that holds each point, ``(n,)``.
+        steps: ``(n,)`` int64.
+        values: ``(n,)``, or ``(n, k)`` for a vector; of the type it has on disk.
+    """
+
+    index: NDArray[np.intp]
+    steps: NDArray[np.int64]
+    values: NDArray[Any]
+
+
+@dataclass
+class EventFile:
+    """What one event file holds.
+
+    Attributes:
+        path: The file.
+        scalars: Tag to its points.
+        vectors: Tag to its points, for vectors that we wrote; one track per length that occurs.
+        session_starts: ``(position in the file, step)`` of each mark that supersedes what was recorded from that step on.
+        torn_at: Byte offset of an unfinished event at the end; None if the file ends properly.
+        size: Bytes in the file.
+    """
+
+    path: Path
+    scalars: dict[str, Track] = field(default_factory=dict)
+    vectors: dict[str, Track] = field(default_factory=dict)
+    session_starts: list[tuple[int, int]] = field(default_factory=list)
+    torn_at: int | None = None
+    size: int = 0
+
+
+class _Columns(NamedTuple):
+    """Numbers of one type that lie in every event of a layout."""
+
+    tags: tuple[str, ...]
+    kind: str
+    bfloat16: bool
+    is_vector: bool
+    count: int
+
+
+def read_event_file(path: str | os.PathLike[str]) -> EventFile:
+    """The scalars and vectors in the event file at ``path``; every checksum is checked.
+
+    Images, histograms, text and the like are left out.
+
+    Raises:
+        RecordError: if the file cannot be read, is corrupt or is not an event file; names the byte offset. An unfinished
+            event at the end is no error.
+    """
+    path = Path(path)
+    try:
+        buffer = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror or error}") from error
+    starts, end = frame_starts(buffer)
+    found = EventFile(path, torn_at=None if end == len(buffer) else end, size=len(buffer))
+    pieces: dict[_Columns, list[Track]] = defaultdict(list)
+    known: dict[int, list[Layout]] = defaultdict(list)
+    for chunk in checked_events(buffer, starts, end, str(path)):
+        for layout, chosen in _by_layout(chunk.rows, known[chunk.rows.shape[1]], chunk.starts, path):
+            if not layout.numbers and not layout.session_start:
+                continue
+            rows = chunk.rows if len(chosen) == len(chunk.rows) else chunk.rows[chosen]
+            index, steps = chunk.index[chosen], layout.steps(rows)
+            if layout.session_start:
+                found.session_starts += zip(index.tolist(), steps.tolist(), strict=True)
+            for columns, values in _numbers(layout.numbers, rows):
+                pieces[columns].append(Track(index, steps, values))
+    found.session_starts.sort()
+    _assemble(found, pieces)
+    return found
+
+
+def _by_layout(
+    rows: NDArray[np.uint8], known: list[Layout], starts: NDArray[np.int64], path: Path
+) -> Iterator[tuple[Layout, NDArray[np.intp]]]:
+    """Each layout among ``rows``, which are equally long, with the rows that have it."""
+    varying = (rows ^ rows[0]).any(axis=0) if len(rows) > 1 else np.zeros(rows.shape[1], bool)
+    todo = [np.arange(len(rows))]
+    partitioned = False
+    while todo:
+        rest = todo.pop()
+        layout = _layout_of(rows[rest[0]], known, int(starts[rest[0]]), path)
+        columns, mask = layout.key_columns(varying)
+        keys = rows[rest[:, None], columns]
+        same = layout.fits(keys, columns)
+        yield layout, rest[same]
+        rest, keys = rest[~same], keys[~same] & mask
+        if len(rest) and not partitioned:
+            # Rows that look alike come together; what a key cannot tell apart, `fits` does.
+            partitioned = True
+            factors = np.arange(1, len(columns) + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+            hashes = (keys * factors).sum(axis=1)
+            order = np.argsort(hashes, kind="stable")
+            todo = [np.sort(part) for part in np.split(rest[order], np.flatnonzero(np.diff(hashes[order])) + 1)]
+        elif len(rest):
+            todo.append(rest)
+
+
+def _layout_of(row: NDArray[np.uint8], known: list[Layout], start: int, path: Path) -> Layout:
+    everything = np.arange(len(row))
+    for layout in known:
+        if layout.fits(row[None, :], everything)[0]:
+            return layout
+    try:
+        layout = Layout(row)
+    except ValueError as error:
+        raise RecordError(
+            f"{path}: the record at byte {start} is not a TensorBoard event ({error}); move the file away if it is no log"
+        ) from error
+    known.insert(0, layout)
+    del known[_KNOWN_LAYOUTS:]
+    return layout
+
+
+def _numbers(numbers: list[Number], rows: NDArray[np.uint8]) -> Iterator[tuple[_Columns, NDArray[Any]]]:
+    """The numbers of ``rows``: ``(n, k)`` for ``k`` scalar tags of one type, and for each vector of length ``k``."""
+    together: dict[tuple[str, bool], list[Number]] = defaultdict(list)
+    for number in numbers:
+        if number.literal is not None:
+            columns = _Columns((number.tag,), "<f8", False, False, 1)
+            yield columns, np.full((len(rows), 1), number.literal)
+        elif number.is_vector:
+            yield _gathered([number], rows)
+        else:
+            together[number.kind, number.bfloat16].append(number)
+    for group in together.values():
+        yield _gathered(group, rows)
+
+
+def _gathered(group: list[Number], rows: NDArray[np.uint8]) -> tuple[_Columns, NDArray[Any]]:
+    first = group[0]
+    width = np.dtype(first.kind).itemsize * first.count
+    if len(group) == 1:
+        raw = np.ascontiguousarray(rows[:, first.at : first.at + width])
+    else:
+        places = np.array([number.at for number in group])[:, None] + np.arange(width)
+        raw = np.ascontiguousarray(rows[:, places.ravel()])
+    values = raw.view(first.kind)
+    if first.bfloat16:
+        values = (values.astype(np.uint32) << 16).view(np.float32)
+    columns = _Columns(
+        tuple(number.tag for number in group), first.kind, first.bfloat16, first.is_vector, first.count
+    )
+    return columns, values
+
+
+def _assemble(found: EventFile, pieces: dict[_Columns, list[Track]]) -> None:
+    """Turn the pieces of each set of columns into one track per tag, in the order of the file."""
+    scalars: dict[str, list[Track]] = defaultdict(list)
+    vectors: dict[str, list[Track]] = defaultdict(list)
+    for columns, parts in pieces.items():
+        index = np.concatenate([part.index for part in parts])
+        steps = np.concatenate([part.steps for part in parts])
+        values = np.concatenate([part.values for part in parts])
+        if (np.diff(index) < 0).any():
+            order = np.argsort(index, kind="stable")
+            index, steps, values = index[order], steps[order], values[order]
+        if columns.is_vector:
+            vectors[columns.tags[0]].append(Track(index, steps, values))
+        else:
+            by_tag = np.ascontiguousarray(values.T)
+            for tag, row in zip(columns.tags, by_tag, strict=True):
+                scalars[tag].append(Track(index, steps, row))
+    found.scalars = {tag: _merged(tracks) for tag, tracks in scalars.items()}
+    for tag, tracks in vectors.items():
+        if len({track.values.shape[1] for track in tracks}) > 1:
+            lengths = sorted({track.values.shape[1] for track in tracks})
+            raise RecordError(f"{found.path}: vector {tag!r} changes its length ({lengths}); record it under two names")
+        found.vectors[tag] = _merged(tracks)
+
+
+def _merged(tracks: list[Track]) -> Track:
+    if len(tracks) == 1:
+        return tracks[0]
+    index = np.concatenate([track.index for track in tracks])
+    order = np.argsort(index, kind="stable")
+    return Track(
+        index[order],
+        np.concatenate([track.steps for track in tracks])[order],
+        np.concatenate([track.values for track in tracks])[order],
+    )

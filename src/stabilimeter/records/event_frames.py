@@ -1,0 +1,161 @@
+"""The events in an event file: where they lie, and whether they are what was written."""
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stabilimeter.records.checksum import crc32c, masked, masked_rows
+from stabilimeter.records.record_error import RecordError
+
+_HEADER = 12
+"""Bytes before an event: its length and the checksum of that."""
+_OVERHEAD = 16
+"""The header and, after the event, its checksum."""
+_WINDOW = 1024
+"""Frames among which a repeating pattern of lengths is looked for."""
+_CHUNK_BYTES = 1 << 18
+
+
+class EventChunk(NamedTuple):
+    """Events of equal length whose checksums are right.
+
+    Attributes:
+        index: Position of each event in the file, ascending, ``(n,)``.
+        starts: Offset of each event's frame in the file, ``(n,)``.
+        rows: The events' bytes, ``(n, length)``.
+    """
+
+    index: NDArray[np.intp]
+    starts: NDArray[np.int64]
+    rows: NDArray[np.uint8]
+
+
+def frame_starts(buffer: NDArray[np.uint8]) -> tuple[NDArray[np.int64], int]:
+    """Offsets of the whole frames, and the offset at which they end.
+
+    Training logs repeat themselves: the same few lengths over and over. As long as they do, a whole stretch of frames is
+    confirmed by one comparison; only where the pattern breaks are frames followed one by one. Nothing is verified
+    here: a wrong length shows in its checksum.
+
+    Args:
+        buffer: Content of an event file, ``(size,)``.
+    """
+    size = len(buffer)
+    view = memoryview(buffer)
+    length_at = struct.Struct("<Q").unpack_from
+    pieces: list[NDArray[np.int64]] = []
+    walked: list[int] = []  # frames followed one by one since the last confirmed stretch
+    cycle = np.empty(0, np.int64)
+    first_size = retry_at = 0
+    pause, search_at = 1, 64
+    at = 0
+    while at + _OVERHEAD <= size:
+        end = at + length_at(view, at)[0] + _OVERHEAD
+        if end > size or (end == at + _OVERHEAD and not buffer[at:].any()):
+            break
+        if end - at == first_size and len(walked) >= retry_at:
+            repeated = _repeats(buffer, at, cycle)
+            if len(repeated):
+                pieces += [np.array(walked, np.int64), repeated]
+                at = int(repeated[-1] + cycle[-1] - cycle[-2])
+                walked = []
+                retry_at, pause, search_at = 0, 1, 64
+                continue
+            retry_at = len(walked) + pause
+            pause = min(2 * pause, _WINDOW)
+        walked.append(at)
+        at = end
+        if len(walked) >= search_at:
+            search_at += min(search_at, _WINDOW)
+            found = _cycle(np.array([*walked[-_WINDOW:], at], np.int64))
+            if found is not None:
+                cycle, first_size, retry_at, pause = found, int(found[1]), 0, 1
+    pieces.append(np.array(walked, np.int64))
+    return np.concatenate(pieces), at
+
+
+def _cycle(starts: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Offsets within the shortest cycle of lengths at the end of ``starts``, its own end included; None if none."""
+    sizes = np.diff(starts)
+    for period in np.flatnonzero(sizes[-2::-1] == sizes[-1]) + 1:
+        seen = max(2 * period, 32)
+        if seen > len(sizes):
+            return None
+        if (sizes[len(sizes) - seen + period :] == sizes[len(sizes) - seen : -period]).all():
+            return starts[-1 - period :] - starts[-1 - period]
+    return None
+
+
+def _repeats(buffer: NDArray[np.uint8], at: int, cycle: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Offsets of the frames from ``at`` on, as many whole cycles as there are."""
+    length_at_every_byte = np.ndarray((len(buffer) - 7,), "<u8", buffer.data, strides=(1,))
+    lengths = (np.diff(cycle) - _OVERHEAD).astype(np.uint64)
+    stride = int(cycle[-1])
+    room = (len(buffer) - at) // stride
+    done, block = 0, 16
+    pieces = [np.empty(0, np.int64)]
+    while done < room:
+        count = min(block, room - done)
+        starts = at + np.arange(done, done + count)[:, None] * stride + cycle[:-1]
+        same = (length_at_every_byte[starts] == lengths).all(axis=1)
+        if not same.all():
+            pieces.append(starts[: int(same.argmin())].ravel())
+            break
+        pieces.append(starts.ravel())
+        done += count
+        block = min(4 * block, max(16, (1 << 16) // len(lengths)))
+    return np.concatenate(pieces)
+
+
+def checked_events(
+    buffer: NDArray[np.uint8], starts: NDArray[np.int64], end: int, name: str
+) -> Iterator[EventChunk]:
+    """Every event of a file whose checksums are right, in chunks of equal length.
+
+    Args:
+        buffer: Content of an event file, ``(size,)``.
+        starts: Offsets of its frames, from ``frame_starts``.
+        end: Where they end, from there too.
+        name: Name of the file, for the error.
+
+    Raises:
+        RecordError: after the last chunk, if some checksum was wrong; names the first such frame by its byte offset. An
+            unfinished frame at the end is no error: it is what a killed writer leaves.
+    """
+    broken = [] if _torn(buffer[end:]) else [end]
+    lengths = np.diff(np.append(starts, end)) - _OVERHEAD
+    order = np.argsort(lengths.astype(np.uint16) if lengths.max(initial=0) < 1 << 16 else lengths, kind="stable")
+    bounds = np.flatnonzero(np.diff(lengths[order], prepend=-1))
+    for first, last in zip(bounds, np.append(bounds[1:], len(order)), strict=True):
+        length = int(lengths[order[first]])
+        head = struct.pack("<Q", length)
+        expected = np.frombuffer(head + struct.pack("<I", masked(crc32c(head))), np.uint8)
+        frame_at_every_byte = np.ndarray(
+            (len(buffer) - length - _OVERHEAD + 1,), f"V{length + _OVERHEAD}", buffer.data, strides=(1,)
+        )
+        size = max(1, _CHUNK_BYTES // (length + _OVERHEAD))
+        for begin in range(first, last, size):
+            index = order[begin : min(begin + size, last)]
+            frames = frame_at_every_byte[starts[index]].view(np.uint8).reshape(len(index), -1)
+            rows = frames[:, _HEADER:-4]
+            good = (frames[:, :_HEADER] == expected).all(axis=1)
+            good &= np.ascontiguousarray(frames[:, -4:]).view("<u4").ravel() == masked_rows(rows)
+            if good.all():
+                yield EventChunk(index, starts[index], rows)
+            else:
+                broken.append(int(starts[index[int(good.argmin())]]))
+    if broken:
+        raise RecordError(
+            f"{name}: corrupt event file at byte {min(broken)} (checksum mismatch); "
+            "restore the file, or move it away to read the run without it"
+        )
+
+
+def _torn(tail: NDArray[np.uint8]) -> bool:
+    """Whether the bytes after the last whole frame are the beginning of one (or zeros left by a power cut)."""
+    if len(tail) < _HEADER or not tail.any():
+        return True
+    return masked(crc32c(tail[:8].tobytes())) == int.from_bytes(tail[8:12].tobytes(), "little")

@@ -1,0 +1,197 @@
+"""What an event looks like: where its numbers lie, and which of its bytes say so.
+
+Events that differ in their numbers only are decoded together: one of them is parsed field by field here, and every event
+with the same bytes in all other places has its numbers in the same places.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stabilimeter.records.event_encoding import VECTOR_PLUGIN
+
+_SESSION_START = 1
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_EVENT_WIRE = {1: _FIXED64, 2: _VARINT, 3: _BYTES, 4: _BYTES, 5: _BYTES, 6: _BYTES, 7: _BYTES, 8: _BYTES, 9: _BYTES}
+_BFLOAT16 = 14
+_CONTENT = {1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 6: "i1", 9: "<i8", _BFLOAT16: "<u2", 19: "<f2"}
+"""TensorFlow's data types to the bytes of their elements in ``tensor_content``."""
+_PACKED = {5: "<f4", 6: "<f8"}
+"""Fields of a tensor that hold its elements one after the other."""
+_HALF_VAL = 13
+
+
+class Number(NamedTuple):
+    """Where the number or numbers of one tag lie in an event.
+
+    Attributes:
+        tag: The tag.
+        at: Offset of the first byte.
+        kind: NumPy type of the bytes there.
+        count: How many numbers.
+        is_vector: A vector of ours, not a scalar.
+        bfloat16: The bytes are the upper half of float32 numbers.
+        literal: The number itself where its bytes have no fixed place (half-precision varints).
+    """
+
+    tag: str
+    at: int
+    kind: str
+    count: int
+    is_vector: bool
+    bfloat16: bool = False
+    literal: float | None = None
+
+
+class Layout:
+    """The layout of one event, and of all events that equal it but for their numbers.
+
+    Attributes:
+        numbers: Where its numbers lie.
+        session_start: The event says that a process starts here.
+        is_header: The event only names the version of the file.
+
+    Raises:
+        ValueError: if the bytes are not a TensorBoard event.
+    """
+
+    def __init__(self, row: NDArray[np.uint8]) -> None:
+        self.numbers: list[Number] = []
+        self.session_start = False
+        self._example = row.copy()
+        self._step_at = self._step_width = 0
+        self._mask = np.full(len(row), 0xFF, np.uint8)
+        try:
+            self._parse(row.tobytes())
+        except (IndexError, UnicodeDecodeError) as error:
+            raise ValueError(str(error)) from error
+        self._fixed_at = np.flatnonzero(self._mask)
+
+    def key_columns(self, varying: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
+        """Columns that tell this layout from others where only ``varying`` ones differ, and the bits that count there."""
+        columns = self._fixed_at[varying[self._fixed_at]]
+        return columns, self._mask[columns]
+
+    def fits(self, rows: NDArray[np.uint8], columns: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Which of ``rows`` (only the ``columns`` of events as long as this one) are of this layout, ``(n,)``."""
+        return (((rows ^ self._example[columns]) & self._mask[columns]) == 0).all(axis=1)
+
+    def steps(self, rows: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Steps of events of this layout, ``(n,)``."""
+        steps = np.zeros(len(rows), np.uint64)
+        for place in range(self._step_width):
+            steps |= (rows[:, self._step_at + place] & 0x7F).astype(np.uint64) << np.uint64(7 * place)
+        return steps.view(np.int64)
+
+    def _parse(self, data: bytes) -> None:
+        for number, wire, at, size in _fields(data, 0, len(data)):
+            if _EVENT_WIRE.get(number, wire) != wire:
+                raise ValueError(f"field {number} of wire type {wire}")
+            if number == 1:
+                self._mask[at : at + size] = 0
+            elif number == 2:
+                self._step_at, self._step_width = at, size
+                self._mask[at : at + size] = 0x80
+            elif number == 5:
+                for part, part_wire, begin, length in _fields(data, at, at + size):
+                    if part == 1 and part_wire == _BYTES:
+                        self._parse_value(data, begin, begin + length)
+            elif number == 7:
+                for part, part_wire, begin, _ in _fields(data, at, at + size):
+                    if part == 1 and part_wire == _VARINT:
+                        self.session_start = _varint(data, begin)[0] == _SESSION_START
+
+    def _parse_value(self, data: bytes, begin: int, end: int) -> None:
+        tag = plugin = ""
+        simple: int | None = None
+        tensor: tuple[int, int] | None = None
+        for number, wire, at, size in _fields(data, begin, end):
+            if number == 1 and wire == _BYTES:
+                tag = data[at : at + size].decode()
+            elif number == 2 and wire == _FIXED32:
+                simple = at
+            elif number == 8 and wire == _BYTES:
+                tensor = (at, at + size)
+            elif number == 9 and wire == _BYTES:
+                plugin = _plugin_name(data, at, at + size)
+        if simple is not None:
+            self._add(Number(tag, simple, "<f4", 1, False))
+        elif tensor is not None:
+            self._parse_tensor(data, tag, plugin, *tensor)
+
+    def _parse_tensor(self, data: bytes, tag: str, plugin: str, begin: int, end: int) -> None:
+        dtype = rank = at = size = 0
+        kind: str | None = None
+        half: int | None = None
+        for number, wire, place, length in _fields(data, begin, end):
+            if number == 1 and wire == _VARINT:
+                dtype = _varint(data, place)[0]
+            elif number == 2 and wire == _BYTES:
+                rank = sum(part == 2 for part, *_ in _fields(data, place, place + length))
+            elif number == 4 and wire == _BYTES and length:
+                at, size, kind = place, length, "content"
+            elif number in _PACKED and wire != _VARINT:
+                at, size, kind = place, length, _PACKED[number]
+            elif number == _HALF_VAL and wire in (_BYTES, _VARINT):
+                half = _varint(data, place)[0]
+        is_vector = rank == 1 and plugin == VECTOR_PLUGIN
+        if rank and not is_vector:
+            return
+        if kind is None and half is not None and not is_vector:
+            bits = np.array([half & 0xFFFF], np.uint32)
+            literal = (bits << 16).view(np.float32) if dtype == _BFLOAT16 else bits.astype(np.uint16).view(np.float16)
+            self._add(Number(tag, 0, "", 1, False, literal=float(literal[0])))
+        elif kind is not None and (kind != "content" or dtype in _CONTENT):
+            kind = _CONTENT[dtype] if kind == "content" else kind
+            count = size // np.dtype(kind).itemsize
+            if count == 1 or is_vector:
+                self._add(Number(tag, at, kind, count, is_vector, bfloat16=dtype == _BFLOAT16 and kind == "<u2"))
+
+    def _add(self, number: Number) -> None:
+        self.numbers.append(number)
+        if number.literal is None:
+            self._mask[number.at : number.at + number.count * np.dtype(number.kind).itemsize] = 0
+
+
+def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Field number, wire type, offset and size of the content of each field of a message."""
+    while at < end:
+        key, at = _varint(data, at)
+        wire = key & 7
+        if wire == _VARINT:
+            size = _varint(data, at)[1] - at
+        elif wire == _BYTES:
+            size, at = _varint(data, at)
+        elif wire in (_FIXED64, _FIXED32):
+            size = 8 if wire == _FIXED64 else 4
+        else:
+            raise ValueError(f"wire type {wire}")
+        if not key >> 3 or at + size > end:
+            raise ValueError("a field runs past its end")
+        yield key >> 3, wire, at, size
+        at += size
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """The varint at ``at`` and where it ends."""
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise ValueError("a varint is too long")
+
+
+def _plugin_name(data: bytes, begin: int, end: int) -> str:
+    for number, wire, at, size in _fields(data, begin, end):
+        if number == 1 and wire == _BYTES:
+            for part, part_wire, place, length in _fields(data, at, at + size):
+                if part == 1 and part_wire == _BYTES:
+                    return data[place : place + length].decode()
+    return ""

@@ -1,0 +1,13 @@
+"""Names of the signals; the only place where they are spelt."""
+
+LOSS = "train/loss"
+LOSS_VAR = "train/loss_var"
+LOSS_NOISE = "train/loss_noise"
+GRAD_NORM = "grad/norm"
+GRAD_NORM_CLIPPED = "grad/norm_clipped"
+GRAD_CLIP_FRACTION = "grad/clip_fraction"
+GRAD_LAYER_NORMS = "grad/layer_norms"
+UPDATE_NORM = "update/norm"
+UPDATE_RATIO = "update/ratio"
+OPTIM_LR = "optim/lr"
+TIME_STEP_S = "time/step_s"
