@@ -1,0 +1,162 @@
+"""Where a series starts, where it ends, and the drop between the two that serves as yardstick."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stabilimeter.stats.noise import detrended, noise_sd
+
+INITIAL_SHARE = 0.01
+FINAL_SHARE = 0.05
+SIGNIFICANT_SE = 3.0
+"""A difference counts from this many of its own standard errors on."""
+
+_MEDIAN_SE = math.sqrt(math.pi / 2)
+"""The standard error of a median, in standard errors of a mean (Gaussian noise)."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """A value with its standard error (NaN where too few points tell how noisy the series is)."""
+
+    value: float
+    se: float
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether the value is above zero by 3 standard errors."""
+        return self.value > SIGNIFICANT_SE * self.se
+
+
+def oriented(values: NDArray[np.float64], mode: str) -> NDArray[np.float64]:
+    """The same values with "lower is better": negated for ``mode="max"``.
+
+    >>> oriented(np.array([0.5, 0.9]), "max")
+    array([-0.5, -0.9])
+    """
+    if mode not in ("min", "max"):
+        raise ValueError(f"mode must be 'min' or 'max', got {mode!r}")
+    values = np.asarray(values, dtype=np.float64)
+    return -values if mode == "max" else values
+
+
+def autocorrelation_time(values: NDArray[np.float64]) -> float:
+    """How many neighbouring points carry the information of one independent point.
+
+    ``(1 + rho) / (1 - rho)`` with rho the lag-1 autocorrelation of the detrended values, clipped at 3 robust standard
+    deviations so that one spike does not decide; at least 1. This is the AR(1) value; rho is cut at 0.98.
+
+    >>> autocorrelation_time(np.where(np.arange(400) % 2, 1.0, -1.0))
+    1.0
+    """
+    residuals = detrended(values)
+    sd = noise_sd(values)
+    if residuals.size < 5 or not sd > 0:
+        return 1.0
+    clipped = np.clip(residuals, -3 * sd, 3 * sd)
+    clipped = clipped - clipped.mean()
+    power = float(clipped @ clipped)
+    rho = float(clipped[1:] @ clipped[:-1]) / power if power > 0 else 0.0
+    rho = min(max(rho, 0.0), 0.98)
+    return (1 + rho) / (1 - rho)
+
+
+def level_of(part: NDArray[np.float64], whole: NDArray[np.float64]) -> Level:
+    """Median of a part of a series, with its standard error.
+
+    The noise is that of the whole series around its trend; neighbouring points count by `autocorrelation_time`.
+
+    Args:
+        part: The values concerned, shape ``(m,)``, m > 0, all finite.
+        whole: The series they are from, shape ``(n,)``.
+
+    >>> rng = np.random.default_rng(0)
+    >>> noise = rng.normal(size=1000)
+    >>> round(level_of(noise[:100], noise).se, 2)
+    0.12
+    """
+    independent = max(1.0, part.size / autocorrelation_time(whole))
+    correction = _MEDIAN_SE if part.size > 2 else 1.0  # the median of one or two values is their mean
+    return Level(float(np.median(part)), correction * noise_sd(whole) / math.sqrt(independent))
+
+
+def initial_level(values: NDArray[np.float64]) -> Level:
+    """Median of the first 1 % of the values (at least one), with its standard error.
+
+    Args:
+        values: One series in order of steps, shape ``(n,)``; non-finite values are left out.
+
+    Returns:
+        The level; NaN with NaN error if nothing is finite.
+
+    >>> initial_level(np.arange(200.0)).value
+    0.5
+    """
+    finite = _finite(values)
+    if finite.size == 0:
+        return Level(math.nan, math.nan)
+    return level_of(finite[: max(1, math.ceil(INITIAL_SHARE * finite.size))], finite)
+
+
+def final_level(values: NDArray[np.float64]) -> Level:
+    """Median of the last 5 % of the values (at least one), with its standard error.
+
+    Args:
+        values: One series in order of steps, shape ``(n,)``; non-finite values are left out.
+
+    Returns:
+        The level; NaN with NaN error if nothing is finite.
+
+    >>> final_level(np.arange(200.0)).value
+    194.5
+    """
+    finite = _finite(values)
+    if finite.size == 0:
+        return Level(math.nan, math.nan)
+    return level_of(finite[-max(1, math.ceil(FINAL_SHARE * finite.size)) :], finite)
+
+
+def improvement(values: NDArray[np.float64]) -> Level:
+    """Initial level minus final level of one series (lower is better), with its standard error.
+
+    Args:
+        values: One series, oriented so that lower is better, shape ``(n,)``.
+
+    >>> improvement(np.linspace(10.0, 0.0, 101)).value
+    9.7
+    """
+    first, last = initial_level(values), final_level(values)
+    return Level(first.value - last.value, math.hypot(first.se, last.se))
+
+
+def yardstick(series: Sequence[NDArray[np.float64]]) -> Level:
+    """D: the median improvement over seeds, the unit in which everything else is measured.
+
+    A score in units of D does not change under ``y -> a*y + b``. The standard error is that of the measurement (how
+    noisy each seed's curve is), not of the sampling of seeds: it tells whether there is a drop to measure against.
+    Where the result is not `Level.is_positive`, the scale is undefined and nothing should be divided by it.
+
+    Args:
+        series: One array per non-failed seed, oriented so that lower is better; lengths may differ.
+
+    Returns:
+        D and its standard error; NaN for no seeds.
+
+    >>> yardstick([np.linspace(a, 0.0, 101) for a in (8.0, 10.0, 40.0)]).value
+    9.7
+    """
+    drops = [improvement(values) for values in series]
+    if not drops:
+        return Level(math.nan, math.nan)
+    errors = np.array([drop.se for drop in drops])
+    correction = _MEDIAN_SE if len(drops) > 2 else 1.0
+    se = correction * float(np.sqrt(np.sum(errors**2))) / len(drops)
+    return Level(float(np.median([drop.value for drop in drops])), se)
+
+
+def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    values = np.asarray(values, dtype=np.float64)
+    return values[np.isfinite(values)]

@@ -1,0 +1,63 @@
+"""How far a series scatters around its own trend."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAD_TO_SD = 1.4826
+"""Median absolute deviation to standard deviation, for Gaussian noise."""
+
+MIN_POINTS = 50
+"""Fewer points than this do not give a noise worth reporting as a score."""
+
+
+def detrending_window(n: int) -> int:
+    """Width of the centred rolling median: a tenth of the series, odd, between 5 and 201.
+
+    >>> [detrending_window(n) for n in (10, 100, 1000, 100_000)]
+    [5, 11, 101, 201]
+    """
+    return min(201, max(5, n // 10 | 1))
+
+
+def detrended(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What is left of the finite values after their centred rolling median is taken away.
+
+    The median follows the trend but not a spike, and unlike differences it keeps autocorrelated noise: the
+    interquartile range of differences under-reads an AR(1) noise by ``sqrt(1 - rho)``.
+
+    Args:
+        values: One series in order of steps, shape ``(n,)``; non-finite values are left out.
+
+    Returns:
+        Residuals, shape ``(n_finite,)``, in the unit of ``values``.
+    """
+    from scipy.ndimage import median_filter
+
+    finite = np.asarray(values, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    if finite.size == 0:
+        return finite
+    return np.asarray(finite - median_filter(finite, size=detrending_window(finite.size), mode="reflect"))
+
+
+def noise_sd(values: NDArray[np.float64]) -> float:
+    """Robust standard deviation of a series around its own trend: ``1.4826 * MAD`` of `detrended`.
+
+    Args:
+        values: One series in order of steps, shape ``(n,)``; non-finite values are left out.
+
+    Returns:
+        The noise in the unit of ``values``; NaN for fewer than 5 finite values.
+
+    >>> falling = np.linspace(9.0, 1.0, 200)
+    >>> noise_sd(falling)
+    0.0
+    >>> round(noise_sd(falling + np.where(np.arange(200) % 2, 0.1, -0.1)), 3)
+    0.119
+    """
+    residuals = detrended(values)
+    if residuals.size < 5:
+        return math.nan
+    return float(MAD_TO_SD * np.median(np.abs(residuals - np.median(residuals))))
