@@ -164,9 +164,7 @@ def _gathered(group: list[Number], rows: NDArray[np.uint8]) -> tuple[_Columns, N
     values = raw.view(first.kind)
     if first.bfloat16:
         values = (values.astype(np.uint32) << 16).view(np.float32)
-    columns = _Columns(
-        tuple(number.tag for number in group), first.kind, first.bfloat16, first.is_vector, first.count
-    )
+    columns = _Columns(tuple(number.tag for number in group), first.kind, first.bfloat16, first.is_vector, first.count)
     return columns, values
 
 

@@ -110,9 +110,7 @@ def _repeats(buffer: NDArray[np.uint8], at: int, cycle: NDArray[np.int64]) -> ND
     return np.concatenate(pieces)
 
 
-def checked_events(
-    buffer: NDArray[np.uint8], starts: NDArray[np.int64], end: int, name: str
-) -> Iterator[EventChunk]:
+def checked_events(buffer: NDArray[np.uint8], starts: NDArray[np.int64], end: int, name: str) -> Iterator[EventChunk]:
     """Every event of a file whose checksums are right, in chunks of equal length.
 
     Args:

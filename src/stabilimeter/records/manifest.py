@@ -60,17 +60,17 @@ class Session:
     """One earlier process that worked on the run before it was resumed.
 
     Attributes:
-        started: Start of the process (seconds since the epoch).
-        heartbeat: Last sign of life (seconds since the epoch).
+        heartbeat: Its last sign of life (seconds since the epoch).
         status: Its end mark; None if it never set one.
         last_step: Last step it reported, if it did.
-        resumed_at: First step of the session that followed; what was recorded from there on is superseded.
+        resumed: When the next process took over (seconds since the epoch).
+        resumed_at: First step of that next process; what was recorded from there on is superseded.
     """
 
-    started: float
-    heartbeat: float
+    heartbeat: float | None
     status: RunStatus | None
     last_step: int | None
+    resumed: float
     resumed_at: int
 
 
