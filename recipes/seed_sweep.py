@@ -1,0 +1,45 @@
+"""Train one recipe with several seeds, and say how stable it is.
+
+python recipes/seed_sweep.py --multirun                                     five seeds of the default experiment
+python recipes/seed_sweep.py --multirun 'seed=range(0,10)' experiment=char_gpt trainer.max_steps=500 model.lr=0.01,0.1
+
+Everything that can be set, and how to train your own module: conf/seed_sweep.yaml.
+"""
+
+import sys
+import warnings
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from stabilimeter.multirun import claim
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="seed_sweep")
+def main(config: DictConfig) -> None:
+    """Trains one seed; Hydra calls this once per job."""
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        sys.exit(f"nothing to train: give a value to {', '.join(missing)}; conf/experiment/own.yaml shows how")
+    if not claim(Path(HydraConfig.get().runtime.output_dir), config):
+        return
+
+    import lightning as L  # noqa: N812 - here, because it takes seconds: mistakes above are answered at once
+
+    # Data in memory needs no workers; the other comes from Lightning's use of PyTorch.
+    warnings.filterwarnings("ignore", message=".*does not have many workers")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
+
+    L.seed_everything(config.seed, workers=True)
+    model = instantiate(config.model)
+    datamodule = instantiate(config.datamodule)
+    callbacks = [instantiate(callback) for callback in config.callbacks.values()]
+    trainer = instantiate(config.trainer, callbacks=callbacks)
+    trainer.fit(model, datamodule=datamodule)
+
+
+if __name__ == "__main__":
+    main()
