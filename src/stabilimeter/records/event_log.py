@@ -1,0 +1,165 @@
+"""Several event files, one run.
+
+Files count in the order in which they were started. Then:
+
+- A mark ``SessionLog.START`` at step ``s`` supersedes what was recorded before it from step ``s`` on. Our writer sets it
+  at each resume, and so does ``SummaryWriter(purge_step=s)``. A mark at step 0 starts a new run.
+- A file without such a mark that starts where an earlier one did, or before, is another run in the same folder. One
+  that starts later continues the earlier one and supersedes it from there on. What counts is the majority of the tags
+  that both log after step 0; files that share none belong together.
+- Of several runs in a folder only the newest is read, and the notes say so. A file with nothing after step 0 (header
+  only, or hyper-parameters) is no run of its own.
+- Where a tag has a step more than once, what was written last counts.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stabilimeter.records.event_decoding import EventFile, Track, read_event_file
+
+EVENT_FILE_MARK = "tfevents"
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """The points of one tag.
+
+    Attributes:
+        steps: ``(n,)`` int64, strictly increasing.
+        values: ``(n,)``, or ``(n, k)`` for a vector; of the type on disk.
+    """
+
+    steps: NDArray[np.int64]
+    values: NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class EventLog:
+    """What the event files of one run hold; the notes say what was left out."""
+
+    scalars: Mapping[str, Points]
+    vectors: Mapping[str, Points]
+    notes: tuple[str, ...] = field(default=())
+
+
+class _Mark(NamedTuple):
+    """What was recorded before ``(file, index)`` from ``step`` on is superseded."""
+
+    file: int
+    index: int
+    step: int
+
+
+def read_event_log(paths: Sequence[Path]) -> EventLog:
+    """The run that the event files at ``paths``, all of one folder, hold.
+
+    Raises:
+        RecordError: if a file cannot be read or is corrupt.
+    """
+    notes: list[str] = []
+    files = [read_event_file(path) for path in sorted(paths, key=_started)]
+    for file in files:
+        if file.torn_at is not None:
+            rest = file.size - file.torn_at
+            notes.append(f"{file.path.name}: unfinished last event left out (byte {file.torn_at}, {rest} bytes)")
+    run, marks = _newest_run([file for file in files if file.session_starts or _first_steps(file)] or files, notes)
+    scalars, conflicts = _joined([file.scalars for file in run], marks)
+    vectors, _ = _joined([file.vectors for file in run], marks)
+    if conflicts and not marks:
+        notes.append(f"{conflicts} points logged twice at one step with different values: the later one counts")
+    return EventLog(scalars, vectors, tuple(notes))
+
+
+def _started(path: Path) -> tuple[int, str]:
+    stamp = re.search(r"tfevents\.(\d+)", path.name)
+    return int(stamp[1]) if stamp else 0, path.name
+
+
+def _first_steps(file: EventFile) -> dict[str, int]:
+    """First step of each tag that is logged after step 0."""
+    tracks = {**file.scalars, **file.vectors}
+    return {tag: int(track.steps.min()) for tag, track in tracks.items() if track.steps.max() > 0}
+
+
+def _newest_run(files: list[EventFile], notes: list[str]) -> tuple[list[EventFile], list[_Mark]]:
+    """The files of the newest run, and where they supersede each other."""
+    runs: list[tuple[list[EventFile], list[_Mark]]] = []
+    earlier: dict[str, int] = {}
+    for file in files:
+        first = _first_steps(file)
+        shared = [tag for tag in first if tag in earlier]
+        later = [first[tag] for tag in shared if first[tag] > earlier[tag]]
+        if file.session_starts:
+            continues = file.session_starts[0][1] > 0
+        else:
+            continues = not shared or 2 * len(later) > len(shared)
+        if not runs or not continues:
+            runs.append(([], []))
+            earlier = {}
+        run, marks = runs[-1]
+        if file.session_starts:
+            marks += [_Mark(len(run), index, step) for index, step in file.session_starts]
+        elif later and run:
+            marks.append(_Mark(len(run), -1, min(later)))
+        run.append(file)
+        for tag, step in first.items():
+            earlier[tag] = min(step, earlier.get(tag, step))
+    if len(runs) > 1:
+        left_out = ", ".join(_described(run) for run, _ in runs[:-1])
+        notes.append(
+            f"{len(runs)} runs in one folder: the newest is read ({_described(runs[-1][0])}); left out: {left_out}"
+        )
+    return runs[-1] if runs else ([], [])
+
+
+def _described(run: list[EventFile]) -> str:
+    ends = [(track.steps.min(), track.steps.max()) for file in run for track in file.scalars.values()]
+    steps = f"steps {min(low for low, _ in ends)} to {max(high for _, high in ends)}" if ends else "no scalars"
+    return f"{run[0].path.name}{f' and {len(run) - 1} more' if len(run) > 1 else ''}, {steps}"
+
+
+def _joined(files: list[dict[str, Track]], marks: list[_Mark]) -> tuple[dict[str, Points], int]:
+    """One series per tag, and how many points were logged again at their step with another value."""
+    parts: dict[str, list[tuple[int, Track]]] = {}
+    for number, tracks in enumerate(files):
+        for tag, track in tracks.items():
+            parts.setdefault(tag, []).append((number, track))
+    joined: dict[str, Points] = {}
+    conflicts = 0
+    for tag in sorted(parts):
+        kept = [_kept(number, track, marks) for number, track in parts[tag]]
+        steps = np.concatenate([track.steps for track in kept]) if len(kept) > 1 else kept[0].steps
+        values = np.concatenate([track.values for track in kept]) if len(kept) > 1 else kept[0].values
+        if (np.diff(steps) <= 0).any():
+            order = np.argsort(steps, kind="stable")
+            steps, values = steps[order], values[order]
+            again = np.append(steps[1:] == steps[:-1], False)
+            followers = np.flatnonzero(again) + 1
+            same = (values[again] == values[followers]) | (
+                (values[again] != values[again]) & (values[followers] != values[followers])
+            )
+            conflicts += int((~same.reshape(len(followers), -1).all(axis=1)).sum())
+            steps, values = steps[~again], values[~again]
+        if len(steps):
+            steps.flags.writeable = values.flags.writeable = False
+            joined[tag] = Points(steps, values)
+    return joined, conflicts
+
+
+def _kept(number: int, track: Track, marks: list[_Mark]) -> Track:
+    """The points of ``track``, from file ``number``, that no mark supersedes."""
+    superseded = np.zeros(len(track.steps), bool)
+    for mark in marks:
+        if number < mark.file:
+            superseded |= track.steps >= mark.step
+        elif number == mark.file:
+            superseded |= (track.index < mark.index) & (track.steps >= mark.step)
+    if not superseded.any():
+        return track
+    return Track(track.index[~superseded], track.steps[~superseded], track.values[~superseded])
