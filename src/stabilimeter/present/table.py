@@ -33,17 +33,21 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells, as many as there are columns, under a title; ``caption`` explains what is not obvious."""
+    """Rows of cells, as many as there are columns, under a title.
+
+    Attributes:
+        title: May be empty.
+        columns: Heads.
+        rows: Cells.
+        caption: Explains what is not obvious; may be empty.
+        heads_needed: False if the cells speak for themselves, so that a terse view can do without the heads.
+    """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     caption: str = ""
-
-    @property
-    def has_head(self) -> bool:
-        """Whether any column has a name."""
-        return any(column.name for column in self.columns)
+    heads_needed: bool = True
 
     def without_first_column(self) -> "Table":
         """The same table for a reader who knows what the first column would say."""

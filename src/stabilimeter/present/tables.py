@@ -61,7 +61,7 @@ def sections(summary: Summary) -> list[Table]:
         lambda named: scores(named, summary.primary_metric),
         points_lost,
         failures,
-        lambda named: metrics(named, summary.primary_metric),
+        lambda named: metrics(named, metric_tags(summary)),
         incidents,
         lambda named: notes(named, summary.notes),
     ]
@@ -157,13 +157,19 @@ def failures(groups: Sequence[Named]) -> Table | None:
     n_more = len(rows) - MAX_FAILURES
     if n_more > 0:
         rows = [*rows[:MAX_FAILURES], row("...", "", f"{n_more} more in the JSON summary")]
-    return Table("Failed seeds", (Column(""), Column(""), Column("")), tuple(rows))
+    columns = (Column("group"), Column("seed"), Column("why"))
+    return Table("Failed seeds", columns, tuple(rows), heads_needed=False)
 
 
-def metrics(groups: Sequence[Named], primary: str | None) -> Table | None:
-    """Final values over seeds: the primary metric first, then those whose better direction is known."""
-    known = {tag for _, group in groups for tag, metric in group.metrics.items() if metric.mode is not None}
-    tags = ([primary] if primary is not None else []) + sorted(known - {primary})
+def metric_tags(summary: Summary) -> list[str]:
+    """The metrics worth a table: the primary one first, then those of which it is known which direction is better."""
+    known = {tag for group in summary.groups for tag, metric in group.metrics.items() if metric.mode is not None}
+    first = [] if summary.primary_metric is None else [summary.primary_metric]
+    return first + sorted(known.difference(first))
+
+
+def metrics(groups: Sequence[Named], tags: Sequence[str]) -> Table | None:
+    """Final values over seeds, for as many of the metrics as fit."""
     rows: list[tuple[Cell, ...]] = []
     for tag in tags:
         block = _metric_rows(groups, tag)
@@ -213,7 +219,8 @@ def incidents(groups: Sequence[Named]) -> Table | None:
     title = f"Incidents: {total} in {sum(bool(run.incidents) for run in runs)} of {count(len(runs), 'seed')}"
     if len(worst) > MAX_INCIDENTS:
         title += "; the worst"
-    return Table(title, (Column(""), Column(""), Column("", numeric=True), Column("")), tuple(rows))
+    columns = (Column("group"), Column("seed"), Column("step", numeric=True), Column("what"))
+    return Table(title, columns, tuple(rows), heads_needed=False)
 
 
 def notes(groups: Sequence[Named], about_all: Iterable[str]) -> Table | None:
@@ -227,4 +234,5 @@ def notes(groups: Sequence[Named], about_all: Iterable[str]) -> Table | None:
     for note, labels in where.items():
         everywhere = len(labels) == len(groups)
         rows.append(row("all" if everywhere else listed(labels, 3) or MISSING, printable(note)))
-    return Table("Notes", (Column(""), Column("")), tuple(rows)) if rows else None
+    columns = (Column("group"), Column("note"))
+    return Table("Notes", columns, tuple(rows), heads_needed=False) if rows else None

@@ -51,7 +51,7 @@ def to_text(renderable: RenderableType, width: int = MAX_WIDTH) -> str:
 
 def draw(table: Table) -> RenderableType:
     """A table for the terminal, under its title and indented by two columns."""
-    drawn = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_header=table.has_head)
+    drawn = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_header=table.heads_needed)
     longest_label = max((len(cells[0].text) for cells in table.rows), default=0)
     for index, column in enumerate(table.columns):
         drawn.add_column(
@@ -59,7 +59,7 @@ def draw(table: Table) -> RenderableType:
             justify="right" if column.numeric else "left",
             no_wrap=column.numeric,
             overflow="fold",
-            min_width=min(longest_label, MAX_LABEL) if index == 0 and table.has_head else None,
+            min_width=min(longest_label, MAX_LABEL) if index == 0 and table.heads_needed else None,
         )
     for cells in table.rows:
         drawn.add_row(*map(_text, cells))
