@@ -1,13 +1,12 @@
 """Everything computed for one sweep, as frozen values that know their JSON form."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from stabilimeter.stats.band import Band as Band
 from stabilimeter.stats.incident import Incident
+from stabilimeter.stats.stability import HalfPoints
 
 SCHEMA = 1
 
@@ -54,7 +53,20 @@ class GroupMetric:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One seed of a group."""
+    """One seed of a group.
+
+    Attributes:
+        path: Of the run folder or log file, relative to the folder summarised.
+        seed: The seed, or the label of a run that does not tell its seed.
+        status: How the run stands, a value of ``RunStatus``.
+        failed: Whether it counts as a failed seed.
+        failure_reason: Why, starting with a word of `failure.Reason`.
+        last_step: Last optimizer step done; None if nothing was logged.
+        incidents: In order of steps.
+        metrics: Every series by name.
+        scores: Every score by name; None where it could not be measured (the group's notes say why).
+        copy_of: Path of the run that this one repeats bit for bit; it then counts nowhere else.
+    """
 
     path: str
     seed: int | str
@@ -65,6 +77,7 @@ class RunSummary:
     incidents: tuple[Incident, ...]
     metrics: Mapping[str, RunMetric]
     scores: Mapping[str, float | None]
+    copy_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +93,7 @@ class Stability:
         failure_ci: Its Wilson 95 % interval.
         points_lost: Points (of 100) lost to ``failures``, ``spikes``, ``noise``, ``regression``, ``seed_spread``;
             sums to ``100 - score``.
-        not_measured: Components that could not be measured, left out of the score.
+        not_measured: Components that could not be measured in every survivor; what is missing is left out of the score.
         reason: Why ``score`` or its interval is None.
     """
 
@@ -96,34 +109,11 @@ class Stability:
 
 
 @dataclass(frozen=True)
-class Band:
-    """One series across the seeds of a group, on the steps that the seeds have in common; arrays of one length.
-
-    Attributes:
-        steps: int64, at most 1,000 of them.
-        n: Seeds with a finite value at the step.
-        mean: Mean over those seeds.
-        low: Lower 95 % t limit of the mean; NaN where n < 3.
-        high: Upper 95 % t limit of the mean; NaN where n < 3.
-        min: Smallest value.
-        max: Largest value.
-    """
-
-    steps: NDArray[np.int64]
-    n: NDArray[np.int64]
-    mean: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    min: NDArray[np.float64]
-    max: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
 class GroupSummary:
     """Runs that differ in the seed only.
 
-    ``notes`` are sentences for the reader: what was left out, truncated, identical, missing. ``bands`` are for
-    pictures and are not part of the JSON form.
+    ``metrics`` covers finished runs, failed or not; ``metrics_ok`` the non-failed ones. ``notes`` are sentences for the
+    reader: what was left out, identical, missing. ``bands`` are for pictures and are not part of the JSON form.
     """
 
     key: str
@@ -138,16 +128,58 @@ class GroupSummary:
     stability: Stability
     notes: tuple[str, ...] = ()
     bands: Mapping[str, Band] = field(default_factory=dict)
+    primary_metric: str | None = None
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything computed for one sweep; ``notes`` are sentences about the sweep as a whole."""
+    """Everything computed for one sweep.
+
+    Attributes:
+        primary_metric: The metric that all groups are judged by; None if there is none, or groups differ.
+        groups: In the order of the sweep.
+        notes: Sentences about the sweep as a whole.
+        half_points: The conventions behind the scores.
+    """
 
     primary_metric: str | None
     groups: tuple[GroupSummary, ...]
     notes: tuple[str, ...] = ()
+    half_points: HalfPoints = field(default_factory=HalfPoints)
 
     def to_dict(self) -> dict[str, Any]:
-        """The summary in the layout of ``summary.json`` (non-finite numbers still floats; see ``records.strict_json``)."""
-        raise NotImplementedError
+        """The summary in the layout of ``summary.json``; non-finite numbers are floats, see ``records.strict_json``."""
+        return {
+            "schema": SCHEMA,
+            "primary_metric": self.primary_metric,
+            "half_points": asdict(self.half_points),
+            "notes": list(self.notes),
+            "groups": [_group(group) for group in self.groups],
+        }
+
+
+def _group(group: GroupSummary) -> dict[str, Any]:
+    plain = {item.name: getattr(group, item.name) for item in fields(group) if item.name != "bands"}
+    return {
+        **plain,
+        "runs": [_run(run) for run in group.runs],
+        "metrics": {tag: asdict(metric) for tag, metric in group.metrics.items()},
+        "metrics_ok": {tag: asdict(metric) for tag, metric in group.metrics_ok.items()},
+        "stability": {item.name: getattr(group.stability, item.name) for item in fields(group.stability)},
+        "notes": list(group.notes),
+    }
+
+
+def _run(run: RunSummary) -> dict[str, Any]:
+    plain = {item.name: getattr(run, item.name) for item in fields(run)}
+    return {
+        **plain,
+        "incidents": [_incident(incident) for incident in run.incidents],
+        "metrics": {tag: asdict(metric) for tag, metric in run.metrics.items()},
+        "scores": dict(run.scores),
+    }
+
+
+def _incident(incident: Incident) -> dict[str, Any]:
+    plain = {item.name: getattr(incident, item.name) for item in fields(incident)}
+    return {**plain, "kind": incident.kind.value, "evidence": dict(incident.evidence)}

@@ -137,6 +137,7 @@ def yardstick(series: Sequence[NDArray[np.float64]]) -> Level:
 
     A score in units of D does not change under ``y -> a*y + b``. The standard error is that of the measurement (how
     noisy each seed's curve is), not of the sampling of seeds: it tells whether there is a drop to measure against.
+    Series too short to show their noise (fewer than 5 points) are judged by how well three or more seeds agree.
     Where the result is not `Level.is_positive`, the scale is undefined and nothing should be divided by it.
 
     Args:
@@ -151,10 +152,11 @@ def yardstick(series: Sequence[NDArray[np.float64]]) -> Level:
     drops = [improvement(values) for values in series]
     if not drops:
         return Level(math.nan, math.nan)
-    errors = np.array([drop.se for drop in drops])
-    correction = _MEDIAN_SE if len(drops) > 2 else 1.0
-    se = correction * float(np.sqrt(np.sum(errors**2))) / len(drops)
-    return Level(float(np.median([drop.value for drop in drops])), se)
+    values, errors = np.array([drop.value for drop in drops]), np.array([drop.se for drop in drops])
+    if np.isnan(errors).any() and values.size > 2:
+        errors = np.full(values.size, values.std(ddof=1))
+    correction = _MEDIAN_SE if values.size > 2 else 1.0
+    return Level(float(np.median(values)), correction * float(np.sqrt(np.sum(errors**2))) / values.size)
 
 
 def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:

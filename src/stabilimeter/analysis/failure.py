@@ -1,0 +1,159 @@
+"""Which seeds of a group failed, each with the reason."""
+
+from collections.abc import Sequence
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stabilimeter.analysis.evidence import Evidence, final_value, series_of
+from stabilimeter.analysis.roles import is_validation
+from stabilimeter.records.manifest import RunStatus
+from stabilimeter.stats.failure import collapse_size, ends_nonfinite, is_worse_at_the_end, stalled_among
+from stabilimeter.stats.levels import Level, final_level, improvement, initial_level, oriented
+
+COMPLETE_SHARE = 0.98
+MAX_FIRST_STEP_SHARE = 0.01
+
+
+class Reason(str, Enum):
+    """The word that a failure reason starts with."""
+
+    NONFINITE = "nonfinite"
+    NO_PROGRESS = "no_progress"
+    COLLAPSED = "collapsed"
+    EXCEPTION = "exception"
+    DIED = "died"
+    INCOMPLETE = "incomplete"
+    TARGET_MISSED = "target_missed"
+
+
+def failure_reasons(
+    seeds: Sequence[Evidence], *, target: float | None = None, expect_progress: bool = True
+) -> list[str | None]:
+    """Why each seed counts as failed; None for a seed that does not.
+
+    The reason starts with a word of `Reason`; where several apply, the first in this order leads: ``nonfinite``,
+    ``exception``, ``died``, ``incomplete``, ``collapsed``, ``no_progress``, ``target_missed``.
+
+    Args:
+        seeds: The finished seeds of one group, each distinct result once.
+        target: Value of the primary metric that the final value must reach.
+        expect_progress: Off where the loss need not fall: GANs, reinforcement learning, fine-tuning.
+    """
+    stalled = _stalled(seeds) if expect_progress else [None] * len(seeds)
+    reasons = []
+    for seed, stall in zip(seeds, stalled, strict=True):
+        found = [
+            _nonfinite(seed),
+            *_end_of_run(seed),
+            _collapsed(seed),
+            _worse(seed) if expect_progress else None,
+            stall,
+            _target_missed(seed, target),
+        ]
+        known = [reason for reason in found if reason is not None]
+        reasons.append("; ".join(known) if known else None)
+    return reasons
+
+
+def _nonfinite(seed: Evidence) -> str | None:
+    tags = [tag for tag in seed.roles.losses if ends_nonfinite(series_of(seed.run, tag).values)]
+    if not tags:
+        return None
+    first = min(_first_of_last_nonfinite(seed, tag) for tag in tags)
+    return f"{Reason.NONFINITE.value}: {_some(tags)} not finite from step {first} to the end"
+
+
+def _first_of_last_nonfinite(seed: Evidence, tag: str) -> int:
+    series = seed.run[tag]
+    finite = np.flatnonzero(np.isfinite(series.values))
+    position = int(finite[-1]) + 1 if finite.size else 0
+    return int(series.steps[min(position, series.steps.size - 1)])
+
+
+def _end_of_run(seed: Evidence) -> list[str | None]:
+    """What the end mark of our own records says; foreign logs carry none."""
+    manifest = seed.run.manifest
+    if manifest is None:
+        return []
+    why = f" ({manifest.reason})" if manifest.reason else ""
+    last = seed.last_step
+    at = "before the first step" if last is None else f"at step {last}"
+    if seed.run.status is RunStatus.FAILED:
+        return [f"{Reason.EXCEPTION.value}: {manifest.reason or 'no message recorded'}, {at}"]
+    if seed.run.status is RunStatus.DIED:
+        return [f"{Reason.DIED.value}: no end mark, last seen {at}{why}"]
+    if seed.run.status is RunStatus.DIVERGED:
+        return [f"{Reason.INCOMPLETE.value}: stopped as diverged {at}{why}"]
+    done = 0 if last is None else last + 1
+    planned = manifest.planned_steps
+    if seed.run.status is RunStatus.COMPLETED and planned is not None and done < COMPLETE_SHARE * planned:
+        return [f"{Reason.INCOMPLETE.value}: {done} of {planned} planned steps{why}"]
+    return []
+
+
+def _collapsed(seed: Evidence) -> str | None:
+    training = [seed.run[tag] for tag in seed.roles.training_losses if tag in seed.run]
+    pairs = [(series.steps, series.values) for series in training]
+    tags = [tag for tag in seed.roles.losses if is_validation(tag) and tag in seed.run and tag != seed.primary.tag]
+    evaluated = [(tag, seed.run[tag].steps, seed.run[tag].values) for tag in tags]
+    if seed.primary.tag is not None and seed.evaluations.values.size:
+        evaluated.insert(0, (seed.primary.tag, seed.evaluations.steps, seed.evaluations.values))
+    for tag, steps, values in evaluated:
+        lost = collapse_size(steps, values, pairs)
+        if lost is not None:
+            best = int(steps[int(np.nanargmin(values))])
+            return f"{Reason.COLLAPSED.value}: {tag} {lost:.3g} worse than its best (step {best}) to the end"
+    return None
+
+
+def _worse(seed: Evidence) -> str | None:
+    tag, values = _learning_curve(seed)
+    if tag is None or not is_worse_at_the_end(values):
+        return None
+    sign = -1.0 if tag == seed.primary.tag and seed.primary.mode == "max" else 1.0
+    first, last = sign * initial_level(values).value, sign * final_level(values).value
+    return f"{Reason.NO_PROGRESS.value}: {tag} ends at {last:.4g}, worse than its start at {first:.4g}"
+
+
+def _stalled(seeds: Sequence[Evidence]) -> list[str | None]:
+    curves = [_learning_curve(seed) for seed in seeds]
+    nothing = Level(float("nan"), float("nan"))
+    improvements = [improvement(values) if tag is not None else nothing for tag, values in curves]
+    typical = float(np.nanmedian([level.value for level in improvements])) if _any_finite(improvements) else 0.0
+    return [
+        f"{Reason.NO_PROGRESS.value}: {tag} improved by {own.value:.3g}, the group by {typical:.3g} in the median"
+        if stalled and tag is not None
+        else None
+        for stalled, (tag, _), own in zip(stalled_among(improvements), curves, improvements, strict=True)
+    ]
+
+
+def _any_finite(levels: Sequence[Level]) -> bool:
+    return any(np.isfinite(level.value) for level in levels)
+
+
+def _learning_curve(seed: Evidence) -> tuple[str | None, NDArray[np.float64]]:
+    """The series that must improve: the training loss, else the primary metric; none for a record that starts late."""
+    for tag, series in ((seed.roles.train_loss, seed.train_loss), (seed.primary.tag, seed.evaluations)):
+        if series.values.size:
+            last = seed.last_step or 0
+            late = int(series.steps[0]) > max(1, MAX_FIRST_STEP_SHARE * last)
+            return (None, series.values) if late else (tag, series.values)
+    return None, np.empty(0)
+
+
+def _target_missed(seed: Evidence, target: float | None) -> str | None:
+    if target is None or seed.primary.mode is None:
+        return None
+    wanted = float(oriented(np.array([target]), seed.primary.mode)[0])
+    final = final_value(seed)
+    if final <= wanted:
+        return None
+    shown = "missing" if np.isnan(final) else f"{float(oriented(np.array([final]), seed.primary.mode)[0]):.4g}"
+    return f"{Reason.TARGET_MISSED.value}: final {seed.primary.tag} is {shown}, the target {target:g}"
+
+
+def _some(tags: Sequence[str]) -> str:
+    return tags[0] if len(tags) == 1 else f"{tags[0]} and {len(tags) - 1} more"

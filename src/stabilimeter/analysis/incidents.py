@@ -1,0 +1,87 @@
+"""Incidents of each seed, which of them are shared by several seeds, and how many are charged."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from stabilimeter.analysis.directions import mode_of
+from stabilimeter.analysis.evidence import Evidence, series_of
+from stabilimeter.records.run import Run
+from stabilimeter.stats.detection import detect
+from stabilimeter.stats.incident import Incident, Kind
+from stabilimeter.stats.shared import shared_steps
+
+NEVER_SHARED = frozenset({Kind.NONFINITE, Kind.DIVERGENCE, Kind.COLLAPSE})
+
+
+def incidents_of(seed: Evidence) -> tuple[Incident, ...]:
+    """Incidents of one seed in order of steps.
+
+    Detected in the training loss, the gradient norm, the primary metric and every validation loss; together with what
+    our own monitor recorded while the run went on. Where both saw the same incident, the recorded one counts, because
+    it carries more evidence (layers, learning rate, action taken).
+    """
+    run, roles, primary = seed.run, seed.roles, seed.primary
+    found = _detected(run, roles.train_loss, "min") + _detected(run, roles.grad_norm, "min", positive=True)
+    validation_losses = [tag for tag in roles.validation_metrics if tag in roles.losses]
+    for tag in dict.fromkeys((primary.tag, *validation_losses)):
+        mode = primary.mode if tag == primary.tag else mode_of(tag or "")
+        found += _detected(run, tag, mode)
+    unrecorded = [incident for incident in found if not any(_same(incident, known) for known in run.incidents)]
+    return tuple(sorted([*run.incidents, *unrecorded], key=lambda incident: (incident.step, incident.key)))
+
+
+def with_shared_marked(seeds: Sequence[Evidence]) -> list[Evidence]:
+    """The same seeds with shared incidents marked and loss-spike events charged.
+
+    Every incident of the training loss is one event, whatever its kind. Incidents of the gradient norm and of
+    evaluations are reported, not charged. A shared event is charged once to the group: in equal parts to the seeds
+    that have it.
+    """
+    tags = sorted({incident.key for seed in seeds for incident in seed.incidents})
+    shared = {tag: _shared(seeds, tag) for tag in tags}
+    marked = [
+        replace(seed, incidents=tuple(replace(i, shared=_is_shared(i, shared[i.key])) for i in seed.incidents))
+        for seed in seeds
+    ]
+    seeds_with: dict[int, int] = {}
+    for seed in marked:
+        for step in {i.step for i in seed.incidents if i.shared and i.key == seed.roles.train_loss}:
+            seeds_with[step] = seeds_with.get(step, 0) + 1
+    return [
+        replace(
+            seed,
+            charged_events=float(
+                sum(
+                    1 / seeds_with[incident.step] if incident.shared else 1.0
+                    for incident in seed.incidents
+                    if incident.key == seed.roles.train_loss
+                )
+            ),
+        )
+        for seed in marked
+    ]
+
+
+def _detected(run: Run, tag: str | None, mode: str | None, *, positive: bool | None = None) -> list[Incident]:
+    series = series_of(run, tag)
+    if tag is None or mode is None or series.values.size == 0:
+        return []
+    return detect(series.steps.tolist(), series.values.tolist(), mode=mode, positive=positive, key=tag)
+
+
+def _same(one: Incident, other: Incident) -> bool:
+    return one.key == other.key and one.step <= other.end_step and other.step <= one.end_step
+
+
+def _shared(seeds: Sequence[Evidence], tag: str) -> frozenset[int]:
+    onsets = [
+        np.array([i.step for i in seed.incidents if i.key == tag and i.kind not in NEVER_SHARED], dtype=np.int64)
+        for seed in seeds
+    ]
+    return frozenset(shared_steps(onsets, [series_of(seed.run, tag).steps for seed in seeds]))
+
+
+def _is_shared(incident: Incident, steps: frozenset[int]) -> bool:
+    return incident.step in steps and incident.kind not in NEVER_SHARED

@@ -1,0 +1,149 @@
+"""Scores of one seed. A new score is a function and one row in `SCORES`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from stabilimeter.analysis.evidence import Evidence, Scales
+from stabilimeter.stats.checkpoint_regression import MIN_EVALUATIONS, checkpoint_regression
+from stabilimeter.stats.detection import ALARM_RATE
+from stabilimeter.stats.levels import SIGNIFICANT_SE, Level
+from stabilimeter.stats.noise import MIN_POINTS, noise_sd
+from stabilimeter.stats.stability import HalfPoints, Troubles, quality
+
+MIN_SPIKE_POINTS = 50
+PRIOR_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A score of one seed: its value, or why there is none."""
+
+    value: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """A named score.
+
+    Attributes:
+        name: Its key in a summary and in a checks file.
+        unit: Unit of the value.
+        better: ``"min"`` or ``"max"``.
+        measure: The score of a seed, given the yardsticks of its group.
+    """
+
+    name: str
+    unit: str
+    better: str
+    measure: Callable[[Evidence, Scales], Measurement]
+
+
+def spike_rate(seed: Evidence, scales: Scales) -> Measurement:
+    """Loss-spike events per logged step."""
+    points = _points(seed)
+    if points < MIN_SPIKE_POINTS:
+        return _too_few(seed, points, MIN_SPIKE_POINTS)
+    return Measurement(seed.charged_events / points)
+
+
+def spike_trouble(seed: Evidence, scales: Scales) -> Measurement:
+    """The spike rate as the score uses it: shrunk towards the detector's nominal alarm rate.
+
+    ``(events + 1e-4 * 1000) / (steps + 1000)``, the posterior mean under a prior worth 1,000 steps at the rate of false
+    alarms. One event in a log of 100 points thus reads as 1 in 1,000 steps, not 1 in 100, and a short log without
+    events is not taken for proof that there are none.
+    """
+    points = _points(seed)
+    if points < MIN_SPIKE_POINTS:
+        return _too_few(seed, points, MIN_SPIKE_POINTS)
+    return Measurement((seed.charged_events + ALARM_RATE * PRIOR_STEPS) / (points + PRIOR_STEPS))
+
+
+def noise(seed: Evidence, scales: Scales) -> Measurement:
+    """Noise of the training loss around its trend, share of the yardstick."""
+    points = _points(seed)
+    if points < MIN_POINTS:
+        return _too_few(seed, points, MIN_POINTS)
+    if not scales.train.is_positive:
+        return Measurement(None, _no_scale(seed.roles.train_loss, scales.train))
+    return Measurement(noise_sd(seed.train_loss.values) / scales.train.value)
+
+
+def regression(seed: Evidence, scales: Scales) -> Measurement:
+    """Upper 5 % tail of how far evaluations fall back behind the best so far, share of the yardstick."""
+    measured = _regression(seed, scales)
+    return measured if isinstance(measured, Measurement) else Measurement(measured[0])
+
+
+def final_regret(seed: Evidence, scales: Scales) -> Measurement:
+    """How far the last evaluation is behind the best level, share of the yardstick."""
+    measured = _regression(seed, scales)
+    return measured if isinstance(measured, Measurement) else Measurement(measured[1])
+
+
+def regression_count(seed: Evidence, scales: Scales) -> Measurement:
+    """Evaluations more than 3 standard deviations of noise behind the best so far."""
+    measured = _regression(seed, scales)
+    return measured if isinstance(measured, Measurement) else Measurement(measured[2])
+
+
+SCORES = (
+    Score("spike_rate", "events per step", "min", spike_rate),
+    Score("noise", "share of D", "min", noise),
+    Score("checkpoint_regression", "share of D", "min", regression),
+    Score("final_regret", "share of D", "min", final_regret),
+    Score("regressions_beyond_3_sigma", "evaluations", "min", regression_count),
+)
+"""Every score of a seed, but ``quality``, which is made of them."""
+
+
+def troubles_of(seed: Evidence, scales: Scales) -> Troubles:
+    """What the stability score looks at in one seed."""
+    return Troubles(
+        spikes=spike_trouble(seed, scales).value,
+        noise=noise(seed, scales).value,
+        regression=regression(seed, scales).value,
+    )
+
+
+def scores_of(seed: Evidence, scales: Scales, half_points: HalfPoints) -> Mapping[str, float | None]:
+    """All scores of a seed by name, ``quality`` included."""
+    values = {score.name: score.measure(seed, scales).value for score in SCORES}
+    return {**values, "quality": quality(troubles_of(seed, scales), half_points)}
+
+
+def _points(seed: Evidence) -> int:
+    return int(np.isfinite(seed.train_loss.values).sum())
+
+
+def _too_few(seed: Evidence, points: int, needed: int) -> Measurement:
+    if seed.roles.train_loss is None:
+        return Measurement(None, "no training loss was logged")
+    return Measurement(None, f"{seed.roles.train_loss} has {points} finite points, {needed} needed")
+
+
+def _regression(seed: Evidence, scales: Scales) -> tuple[float, float, int] | Measurement:
+    if seed.primary.tag is None:
+        return Measurement(None, "no primary metric")
+    if seed.primary.mode is None:
+        return Measurement(None, f"the better direction of {seed.primary.tag} is unknown")
+    measured = checkpoint_regression(seed.evaluations.values)
+    if measured is None:
+        points = int(np.isfinite(seed.evaluations.values).sum())
+        return Measurement(None, f"{seed.primary.tag} has {points} finite points, {MIN_EVALUATIONS} needed")
+    if not scales.evaluation.is_positive:
+        return Measurement(None, _no_scale(seed.primary.tag, scales.evaluation))
+    scale = scales.evaluation.value
+    return measured.tail / scale, measured.final / scale, measured.count
+
+
+def _no_scale(tag: str | None, scale: Level) -> str:
+    if not np.isfinite(scale.se):
+        return f"the scale of {tag} is undefined: too few points in the non-failed seeds to tell a drop from noise"
+    return (
+        f"the scale of {tag} is undefined: its drop from start to end, {scale.value:.3g}, is not above "
+        f"{SIGNIFICANT_SE:g} standard errors ({scale.se:.3g} each)"
+    )

@@ -1,0 +1,76 @@
+"""From a sweep to its summary."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from stabilimeter.analysis.group import summarize_group
+from stabilimeter.analysis.primary import check_metric
+from stabilimeter.analysis.summary import Summary
+from stabilimeter.records.sweep import Sweep
+from stabilimeter.stats.stability import HalfPoints
+
+INTERVALS = ("t", "bootstrap-t")
+
+
+def summarize(
+    sweep: Sweep,
+    *,
+    rng: np.random.Generator,
+    metric: str | None = None,
+    mode: str | None = None,
+    target: float | None = None,
+    interval: str = "t",
+    expect_progress: bool = True,
+    half_points: HalfPoints | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Summary:
+    """Failures, incidents, scores, metrics and bands of every group of a sweep.
+
+    Args:
+        sweep: What ``read_sweep`` returns.
+        rng: Source of the resamples of the bootstrap; nothing else is random.
+        metric: The primary metric; default: what the runs monitored, else the only validation loss.
+        mode: ``"min"`` or ``"max"`` for the primary metric; default: what the manifest or the metric's name says.
+        target: A seed whose final primary metric does not reach this value has failed.
+        interval: ``"t"``, or ``"bootstrap-t"`` for the means of skewed metrics over five seeds or more.
+        expect_progress: False where the training loss need not fall (GANs, reinforcement learning, fine-tuning): then
+            no seed fails for lack of progress.
+        half_points: What earns half marks in the stability score; default: the published conventions.
+        on_progress: Called with the number of groups done and their total.
+
+    Raises:
+        UnknownMetricError: if no run has ``metric``.
+        ValueError: if ``mode`` or ``interval`` is not one of the above, or a target comes without a primary metric.
+    """
+    if mode not in (None, "min", "max"):
+        raise ValueError(f"mode must be 'min' or 'max', got {mode!r}")
+    if interval not in INTERVALS:
+        raise ValueError(f"interval must be one of {', '.join(INTERVALS)}, got {interval!r}")
+    if metric is not None:
+        check_metric([run for group in sweep.groups for run in group.runs], metric)
+    groups = []
+    for done, group in enumerate(sweep.groups, start=1):
+        groups.append(
+            summarize_group(
+                group,
+                root=Path(sweep.path),
+                rng=rng,
+                metric=metric,
+                mode=mode,
+                target=target,
+                interval=interval,
+                expect_progress=expect_progress,
+                half_points=half_points or HalfPoints(),
+            )
+        )
+        if on_progress is not None:
+            on_progress(done, len(sweep.groups))
+    primaries = {group.primary_metric for group in groups}
+    common = primaries.pop() if len(primaries) == 1 else None
+    notes = list(sweep.notes)
+    if primaries:
+        listed = ", ".join(f"{group.label}: {group.primary_metric}" for group in groups)
+        notes.append(f"groups have different primary metrics: {listed}")
+    return Summary(common, tuple(groups), tuple(notes), half_points or HalfPoints())
