@@ -14,8 +14,8 @@ from stabilimeter.records.event_frames import checked_events, frame_starts
 from stabilimeter.records.event_layout import Layout, Number
 from stabilimeter.records.record_error import RecordError
 
-_KNOWN_LAYOUTS = 64
-"""Layouts of one length that are remembered from chunk to chunk."""
+_KNOWN_LAYOUTS = 4096
+"""Layouts of one length that are remembered; texts of all kinds would fill the memory otherwise."""
 
 
 class Track(NamedTuple):
@@ -53,6 +53,10 @@ class EventFile:
     size: int = 0
 
 
+_FEW_LAYOUTS = 16
+"""Up to so many layouts, going through the rest of the rows again is cheaper than sorting them."""
+
+
 class _Columns(NamedTuple):
     """Numbers of one type that lie in every event of a layout."""
 
@@ -80,9 +84,9 @@ def read_event_file(path: str | os.PathLike[str]) -> EventFile:
     starts, end = frame_starts(buffer)
     found = EventFile(path, torn_at=None if end == len(buffer) else end, size=len(buffer))
     pieces: dict[_Columns, list[Track]] = defaultdict(list)
-    known: dict[int, list[Layout]] = defaultdict(list)
+    layouts: dict[int, _Layouts] = defaultdict(lambda: _Layouts(path))
     for chunk in checked_events(buffer, starts, end, str(path)):
-        for layout, chosen in _by_layout(chunk.rows, known[chunk.rows.shape[1]], chunk.starts, path):
+        for layout, chosen in layouts[chunk.rows.shape[1]].among(chunk.rows, chunk.starts):
             if not layout.numbers and not layout.session_start:
                 continue
             rows = chunk.rows if len(chosen) == len(chunk.rows) else chunk.rows[chosen]
@@ -96,46 +100,62 @@ def read_event_file(path: str | os.PathLike[str]) -> EventFile:
     return found
 
 
-def _by_layout(
-    rows: NDArray[np.uint8], known: list[Layout], starts: NDArray[np.int64], path: Path
-) -> Iterator[tuple[Layout, NDArray[np.intp]]]:
-    """Each layout among ``rows``, which are equally long, with the rows that have it."""
-    varying = (rows ^ rows[0]).any(axis=0) if len(rows) > 1 else np.zeros(rows.shape[1], bool)
-    todo = [np.arange(len(rows))]
-    partitioned = False
-    while todo:
-        rest = todo.pop()
-        layout = _layout_of(rows[rest[0]], known, int(starts[rest[0]]), path)
-        columns, mask = layout.key_columns(varying)
-        keys = rows[rest[:, None], columns]
-        same = layout.fits(keys, columns)
-        yield layout, rest[same]
-        rest, keys = rest[~same], keys[~same] & mask
-        if len(rest) and not partitioned:
-            # Rows that look alike come together; what a key cannot tell apart, `fits` does.
-            partitioned = True
-            factors = np.arange(1, len(columns) + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-            hashes = (keys * factors).sum(axis=1)
-            order = np.argsort(hashes, kind="stable")
-            todo = [np.sort(part) for part in np.split(rest[order], np.flatnonzero(np.diff(hashes[order])) + 1)]
-        elif len(rest):
-            todo.append(rest)
+class _Layouts:
+    """The layouts of equally long events that have been met so far."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._by_mask: dict[bytes, dict[bytes, Layout]] = {}
+
+    def of(self, row: NDArray[np.uint8], start: int) -> Layout:
+        """The layout of one event, whose frame starts at byte ``start``."""
+        for mask, known in self._by_mask.items():
+            layout = known.get((row & np.frombuffer(mask, np.uint8)).tobytes())
+            if layout is not None:
+                return layout
+        try:
+            layout = Layout(row)
+        except ValueError as error:
+            raise RecordError(
+                f"{self._path}: the record at byte {start} is not a TensorBoard event ({error}); "
+                "move the file away if it is no log"
+            ) from error
+        known = self._by_mask.setdefault(layout.mask.tobytes(), {})
+        if len(known) < _KNOWN_LAYOUTS:
+            known[layout.key()] = layout
+        return layout
+
+    def among(
+        self, rows: NDArray[np.uint8], starts: NDArray[np.int64]
+    ) -> Iterator[tuple[Layout, NDArray[np.intp]]]:
+        """Each layout among ``rows`` with the rows that have it."""
+        differs = (rows ^ rows[0]).any(axis=0) if len(rows) > 1 else np.zeros(rows.shape[1], bool)
+        todo = [np.arange(len(rows))]
+        met = 0
+        while todo:
+            chosen = todo.pop()
+            layout = self.of(rows[chosen[0]], int(starts[chosen[0]]))
+            columns = np.flatnonzero(differs & (layout.mask != 0))
+            bytes_there = rows[chosen[:, None], columns]
+            same = layout.fits(bytes_there, columns)
+            yield layout, chosen[same]
+            met += 1
+            if same.all():
+                continue
+            if met < _FEW_LAYOUTS:
+                todo.append(chosen[~same])
+            else:
+                todo += _alike(chosen[~same], bytes_there[~same] & layout.mask[columns])
 
 
-def _layout_of(row: NDArray[np.uint8], known: list[Layout], start: int, path: Path) -> Layout:
-    everything = np.arange(len(row))
-    for layout in known:
-        if layout.fits(row[None, :], everything)[0]:
-            return layout
-    try:
-        layout = Layout(row)
-    except ValueError as error:
-        raise RecordError(
-            f"{path}: the record at byte {start} is not a TensorBoard event ({error}); move the file away if it is no log"
-        ) from error
-    known.insert(0, layout)
-    del known[_KNOWN_LAYOUTS:]
-    return layout
+def _alike(chosen: NDArray[np.intp], keys: NDArray[np.uint8]) -> list[NDArray[np.intp]]:
+    """``chosen`` split into those with equal ``keys``; the ones that are alone in that stay together."""
+    factors = (np.arange(keys.shape[1], dtype=np.uint64) + 1) * np.uint64(0x9E3779B97F4A7C15)
+    hashes = (keys * factors).sum(axis=1)
+    order = np.argsort(hashes, kind="stable")
+    parts = np.split(chosen[order], np.flatnonzero(np.diff(hashes[order])) + 1)
+    alone = np.sort([part[0] for part in parts if len(part) == 1])
+    return ([alone] if len(alone) else []) + [part for part in parts if len(part) > 1]
 
 
 def _numbers(numbers: list[Number], rows: NDArray[np.uint8]) -> Iterator[tuple[_Columns, NDArray[Any]]]:

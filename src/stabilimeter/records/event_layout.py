@@ -51,7 +51,7 @@ class Layout:
     Attributes:
         numbers: Where its numbers lie.
         session_start: The event says that a process starts here.
-        is_header: The event only names the version of the file.
+        mask: ``(length,)`` uint8, the bits of each byte that are the same in all events of the layout.
 
     Raises:
         ValueError: if the bytes are not a TensorBoard event.
@@ -62,38 +62,36 @@ class Layout:
         self.session_start = False
         self._example = row.copy()
         self._step_at = self._step_width = 0
-        self._mask = np.full(len(row), 0xFF, np.uint8)
+        self.mask = np.full(len(row), 0xFF, np.uint8)
         try:
             self._parse(row.tobytes())
         except (IndexError, UnicodeDecodeError) as error:
             raise ValueError(str(error)) from error
-        self._fixed_at = np.flatnonzero(self._mask)
-
-    def key_columns(self, varying: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
-        """Columns that tell this layout from others where only ``varying`` ones differ, and the bits that count there."""
-        columns = self._fixed_at[varying[self._fixed_at]]
-        return columns, self._mask[columns]
 
     def fits(self, rows: NDArray[np.uint8], columns: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Which of ``rows`` (only the ``columns`` of events as long as this one) are of this layout, ``(n,)``."""
-        return (((rows ^ self._example[columns]) & self._mask[columns]) == 0).all(axis=1)
+        """Which of ``rows``, ``(n, k)`` bytes at ``columns`` of events as long as this one, are of this layout, ``(n,)``."""
+        same: NDArray[np.bool_] = (((rows ^ self._example[columns]) & self.mask[columns]) == 0).all(axis=1)
+        return same
+
+    def key(self) -> bytes:
+        """The event without its numbers, as ``known_key`` gives it for every event of this layout."""
+        return (self._example & self.mask).tobytes()
 
     def steps(self, rows: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Steps of events of this layout, ``(n,)``."""
-        steps = np.zeros(len(rows), np.uint64)
-        for place in range(self._step_width):
-            steps |= (rows[:, self._step_at + place] & 0x7F).astype(np.uint64) << np.uint64(7 * place)
-        return steps.view(np.int64)
+        digits = (rows[:, self._step_at : self._step_at + self._step_width] & 0x7F).astype(np.uint64)
+        shifts = np.arange(0, 7 * self._step_width, 7, dtype=np.uint64)
+        return np.bitwise_or.reduce(digits << shifts, axis=1).astype(np.int64)
 
     def _parse(self, data: bytes) -> None:
         for number, wire, at, size in _fields(data, 0, len(data)):
             if _EVENT_WIRE.get(number, wire) != wire:
                 raise ValueError(f"field {number} of wire type {wire}")
             if number == 1:
-                self._mask[at : at + size] = 0
+                self.mask[at : at + size] = 0
             elif number == 2:
                 self._step_at, self._step_width = at, size
-                self._mask[at : at + size] = 0x80
+                self.mask[at : at + size] = 0x80
             elif number == 5:
                 for part, part_wire, begin, length in _fields(data, at, at + size):
                     if part == 1 and part_wire == _BYTES:
@@ -152,7 +150,7 @@ class Layout:
     def _add(self, number: Number) -> None:
         self.numbers.append(number)
         if number.literal is None:
-            self._mask[number.at : number.at + number.count * np.dtype(number.kind).itemsize] = 0
+            self.mask[number.at : number.at + number.count * np.dtype(number.kind).itemsize] = 0
 
 
 def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
