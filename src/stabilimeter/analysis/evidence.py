@@ -72,7 +72,9 @@ def scales_of(survivors: Sequence[Evidence]) -> Scales:
     """The yardsticks of the training loss and of the primary metric."""
     return Scales(
         train=yardstick([seed.train_loss.values for seed in survivors if seed.train_loss.values.size]),
-        evaluation=yardstick([seed.evaluations.values for seed in survivors if seed.evaluations.values.size]),
+        evaluation=yardstick(
+            [seed.evaluations.values for seed in survivors if seed.evaluations.values.size], evaluations=True
+        ),
     )
 
 

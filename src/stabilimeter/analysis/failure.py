@@ -1,7 +1,9 @@
 """Which seeds of a group failed, each with the reason."""
 
+import math
 from collections.abc import Sequence
 from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +35,8 @@ def failure_reasons(
 ) -> list[str | None]:
     """Why each seed counts as failed; None for a seed that does not.
 
-    The reason starts with a word of `Reason`; where several apply, the first in this order leads: ``nonfinite``,
-    ``exception``, ``died``, ``incomplete``, ``collapsed``, ``no_progress``, ``target_missed``.
+    The reason starts with a word of `Reason`; where several apply, the first in this order is given: ``nonfinite``
+    (and how the run ended), ``exception``, ``died``, ``incomplete``, ``collapsed``, ``no_progress``, ``target_missed``.
 
     Args:
         seeds: The finished seeds of one group, each distinct result once.
@@ -44,21 +46,19 @@ def failure_reasons(
     stalled = _stalled(seeds) if expect_progress else [None] * len(seeds)
     reasons = []
     for seed, stall in zip(seeds, stalled, strict=True):
-        found = [
-            _nonfinite(seed),
-            *_end_of_run(seed),
-            _collapsed(seed),
-            _worse(seed) if expect_progress else None,
-            stall,
-            _target_missed(seed, target),
+        broken = [reason for reason in (_nonfinite(seed), _bad_end(seed)) if reason is not None]
+        worse = _worse(seed) if expect_progress else None
+        poor = [
+            reason for reason in (_collapsed(seed), worse, stall, _target_missed(seed, target)) if reason is not None
         ]
-        known = [reason for reason in found if reason is not None]
-        reasons.append("; ".join(known) if known else None)
+        reasons.append("; ".join(broken) or next(iter(poor), None))
     return reasons
 
 
 def _nonfinite(seed: Evidence) -> str | None:
-    tags = [tag for tag in seed.roles.losses if ends_nonfinite(series_of(seed.run, tag).values)]
+    first_named = dict.fromkeys((*seed.roles.training_losses, *filter(is_validation, seed.roles.losses)))
+    ordered = [*first_named, *(tag for tag in seed.roles.losses if tag not in first_named)]
+    tags = [tag for tag in ordered if ends_nonfinite(series_of(seed.run, tag).values)]
     if not tags:
         return None
     first = min(_first_of_last_nonfinite(seed, tag) for tag in tags)
@@ -72,25 +72,25 @@ def _first_of_last_nonfinite(seed: Evidence, tag: str) -> int:
     return int(series.steps[min(position, series.steps.size - 1)])
 
 
-def _end_of_run(seed: Evidence) -> list[str | None]:
+def _bad_end(seed: Evidence) -> str | None:
     """What the end mark of our own records says; foreign logs carry none."""
     manifest = seed.run.manifest
     if manifest is None:
-        return []
+        return None
     why = f" ({manifest.reason})" if manifest.reason else ""
     last = seed.last_step
     at = "before the first step" if last is None else f"at step {last}"
     if seed.run.status is RunStatus.FAILED:
-        return [f"{Reason.EXCEPTION.value}: {manifest.reason or 'no message recorded'}, {at}"]
+        return f"{Reason.EXCEPTION.value}: {manifest.reason or 'no message recorded'}, {at}"
     if seed.run.status is RunStatus.DIED:
-        return [f"{Reason.DIED.value}: no end mark, last seen {at}{why}"]
+        return f"{Reason.DIED.value}: no end mark, last seen {at}{why}"
     if seed.run.status is RunStatus.DIVERGED:
-        return [f"{Reason.INCOMPLETE.value}: stopped as diverged {at}{why}"]
+        return f"{Reason.INCOMPLETE.value}: stopped as diverged {at}{why}"
     done = 0 if last is None else last + 1
     planned = manifest.planned_steps
     if seed.run.status is RunStatus.COMPLETED and planned is not None and done < COMPLETE_SHARE * planned:
-        return [f"{Reason.INCOMPLETE.value}: {done} of {planned} planned steps{why}"]
-    return []
+        return f"{Reason.INCOMPLETE.value}: {done} of {planned} planned steps{why}"
+    return None
 
 
 def _collapsed(seed: Evidence) -> str | None:
@@ -109,39 +109,49 @@ def _collapsed(seed: Evidence) -> str | None:
 
 
 def _worse(seed: Evidence) -> str | None:
-    tag, values = _learning_curve(seed)
-    if tag is None or not is_worse_at_the_end(values):
+    curve = _learning_curve(seed)
+    if curve is None or not is_worse_at_the_end(curve.values, evaluations=curve.evaluations):
         return None
-    sign = -1.0 if tag == seed.primary.tag and seed.primary.mode == "max" else 1.0
-    first, last = sign * initial_level(values).value, sign * final_level(values).value
-    return f"{Reason.NO_PROGRESS.value}: {tag} ends at {last:.4g}, worse than its start at {first:.4g}"
+    sign = -1.0 if curve.evaluations and seed.primary.mode == "max" else 1.0
+    first = sign * initial_level(curve.values, evaluations=curve.evaluations).value
+    last = sign * final_level(curve.values).value
+    return f"{Reason.NO_PROGRESS.value}: {curve.tag} ends at {last:.4g}, worse than its start at {first:.4g}"
 
 
 def _stalled(seeds: Sequence[Evidence]) -> list[str | None]:
     curves = [_learning_curve(seed) for seed in seeds]
-    nothing = Level(float("nan"), float("nan"))
-    improvements = [improvement(values) if tag is not None else nothing for tag, values in curves]
-    typical = float(np.nanmedian([level.value for level in improvements])) if _any_finite(improvements) else 0.0
+    improvements = [
+        Level(math.nan, math.nan) if curve is None else improvement(curve.values, evaluations=curve.evaluations)
+        for curve in curves
+    ]
+    finite = [level.value for level in improvements if math.isfinite(level.value)]
+    typical = float(np.median(finite)) if finite else math.nan
     return [
-        f"{Reason.NO_PROGRESS.value}: {tag} improved by {own.value:.3g}, the group by {typical:.3g} in the median"
-        if stalled and tag is not None
+        f"{Reason.NO_PROGRESS.value}: {curve.tag} improved by {own.value:.3g}, the group by {typical:.3g} in the median"
+        if stalled and curve is not None
         else None
-        for stalled, (tag, _), own in zip(stalled_among(improvements), curves, improvements, strict=True)
+        for stalled, curve, own in zip(stalled_among(improvements), curves, improvements, strict=True)
     ]
 
 
-def _any_finite(levels: Sequence[Level]) -> bool:
-    return any(np.isfinite(level.value) for level in levels)
+class _Curve(NamedTuple):
+    """The series by which progress is judged, oriented so that lower is better."""
+
+    tag: str
+    values: NDArray[np.float64]
+    evaluations: bool
 
 
-def _learning_curve(seed: Evidence) -> tuple[str | None, NDArray[np.float64]]:
-    """The series that must improve: the training loss, else the primary metric; none for a record that starts late."""
-    for tag, series in ((seed.roles.train_loss, seed.train_loss), (seed.primary.tag, seed.evaluations)):
-        if series.values.size:
-            last = seed.last_step or 0
-            late = int(series.steps[0]) > max(1, MAX_FIRST_STEP_SHARE * last)
-            return (None, series.values) if late else (tag, series.values)
-    return None, np.empty(0)
+def _learning_curve(seed: Evidence) -> _Curve | None:
+    """The training loss, else the primary metric; None if there is neither, or the record starts late."""
+    for tag, series, evaluations in (
+        (seed.roles.train_loss, seed.train_loss, False),
+        (seed.primary.tag, seed.evaluations, True),
+    ):
+        if tag is not None and series.values.size:
+            late = int(series.steps[0]) > max(1, MAX_FIRST_STEP_SHARE * (seed.last_step or 0))
+            return None if late else _Curve(tag, series.values, evaluations)
+    return None
 
 
 def _target_missed(seed: Evidence, target: float | None) -> str | None:

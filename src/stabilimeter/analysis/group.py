@@ -19,6 +19,7 @@ from stabilimeter.analysis.roles import roles_in
 from stabilimeter.analysis.scores import scores_of, troubles_of
 from stabilimeter.analysis.summary import GroupMetric, GroupSummary, RunMetric, RunSummary, Stability
 from stabilimeter.records.manifest import RunStatus
+from stabilimeter.records.run import Run
 from stabilimeter.records.sweep import RunGroup
 from stabilimeter.stats.stability import COMPONENTS, HalfPoints, stability_score
 
@@ -40,6 +41,9 @@ def summarize_group(
     """Summary of one group; the arguments are those of `summarize`, ``root`` is the folder summarised."""
     runs = group.runs
     primary = primary_of(runs, metric, mode)
+    if target is not None and primary.mode is None:
+        missing = "a primary metric" if primary.tag is None else f"the better direction of {primary.tag}"
+        raise ValueError(f"group {group.label}: a target needs {missing}; give --metric TAG --mode min|max")
     roles = roles_in(runs)
     repeated = copies(runs, roles)
     everyone = [Evidence(run, roles, primary) for run in runs]
@@ -122,8 +126,8 @@ def _stability(survivors: Sequence[Evidence], n_failed: int, scales: Scales, hal
     )
 
 
-def _modes(runs: Sequence[object], primary: Primary) -> Mapping[str, str | None]:
-    tags = sorted({tag for run in runs for tag in run})  # type: ignore[attr-defined]
+def _modes(runs: Sequence[Run], primary: Primary) -> Mapping[str, str | None]:
+    tags = sorted({tag for run in runs for tag in run})
     return {tag: primary.mode if tag == primary.tag else mode_of(tag) for tag in tags}
 
 

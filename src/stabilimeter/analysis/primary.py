@@ -66,7 +66,8 @@ def primary_of(runs: Sequence[Run], metric: str | None = None, mode: str | None 
     elif monitored is not None and monitored in logged:
         tag = monitored
         if len({name for name, _ in monitors}) > 1:
-            note = f"runs monitored different metrics ({_listed(name for name, _ in monitors)}); {tag} is used"
+            listed = ", ".join(sorted({str(name) for name, _ in monitors}))
+            note = f"runs monitored different metrics ({listed}); {tag} is used"
     else:
         tag = only_validation_loss(sorted(logged))
         if monitored is not None:
@@ -80,7 +81,3 @@ def primary_of(runs: Sequence[Run], metric: str | None = None, mode: str | None 
         unknown = f"whether a higher {tag} is better is not known from its name; say so with --mode min|max"
         note = unknown if note is None else f"{note}; {unknown}"
     return Primary(tag, known, note)
-
-
-def _listed(names: object) -> str:
-    return ", ".join(sorted({str(name) for name in names}))  # type: ignore[attr-defined]

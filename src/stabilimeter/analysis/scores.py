@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stabilimeter.analysis.evidence import Evidence, Scales
-from stabilimeter.stats.checkpoint_regression import MIN_EVALUATIONS, checkpoint_regression
+from stabilimeter.stats.checkpoint_regression import MIN_EVALUATIONS, Regression, checkpoint_regression
 from stabilimeter.stats.detection import ALARM_RATE
 from stabilimeter.stats.levels import SIGNIFICANT_SE, Level
 from stabilimeter.stats.noise import MIN_POINTS, noise_sd
@@ -75,19 +75,19 @@ def noise(seed: Evidence, scales: Scales) -> Measurement:
 def regression(seed: Evidence, scales: Scales) -> Measurement:
     """Upper 5 % tail of how far evaluations fall back behind the best so far, share of the yardstick."""
     measured = _regression(seed, scales)
-    return measured if isinstance(measured, Measurement) else Measurement(measured[0])
+    return Measurement(measured.tail) if isinstance(measured, Regression) else measured
 
 
 def final_regret(seed: Evidence, scales: Scales) -> Measurement:
     """How far the last evaluation is behind the best level, share of the yardstick."""
     measured = _regression(seed, scales)
-    return measured if isinstance(measured, Measurement) else Measurement(measured[1])
+    return Measurement(measured.final) if isinstance(measured, Regression) else measured
 
 
 def regression_count(seed: Evidence, scales: Scales) -> Measurement:
-    """Evaluations more than 3 standard deviations of noise behind the best so far."""
+    """Evaluations behind the best so far by more than 3 standard deviations of noise and 1 % of the yardstick."""
     measured = _regression(seed, scales)
-    return measured if isinstance(measured, Measurement) else Measurement(measured[2])
+    return Measurement(measured.count) if isinstance(measured, Regression) else measured
 
 
 SCORES = (
@@ -125,19 +125,19 @@ def _too_few(seed: Evidence, points: int, needed: int) -> Measurement:
     return Measurement(None, f"{seed.roles.train_loss} has {points} finite points, {needed} needed")
 
 
-def _regression(seed: Evidence, scales: Scales) -> tuple[float, float, int] | Measurement:
-    if seed.primary.tag is None:
+def _regression(seed: Evidence, scales: Scales) -> Regression | Measurement:
+    tag = seed.primary.tag
+    if tag is None:
         return Measurement(None, "no primary metric")
     if seed.primary.mode is None:
-        return Measurement(None, f"the better direction of {seed.primary.tag} is unknown")
-    measured = checkpoint_regression(seed.evaluations.values)
-    if measured is None:
-        points = int(np.isfinite(seed.evaluations.values).sum())
-        return Measurement(None, f"{seed.primary.tag} has {points} finite points, {MIN_EVALUATIONS} needed")
+        return Measurement(None, f"the better direction of {tag} is unknown")
+    points = int(np.isfinite(seed.evaluations.values).sum())
+    if points < MIN_EVALUATIONS:
+        return Measurement(None, f"{tag} has {points} finite points, {MIN_EVALUATIONS} needed")
     if not scales.evaluation.is_positive:
-        return Measurement(None, _no_scale(seed.primary.tag, scales.evaluation))
-    scale = scales.evaluation.value
-    return measured.tail / scale, measured.final / scale, measured.count
+        return Measurement(None, _no_scale(tag, scales.evaluation))
+    measured = checkpoint_regression(seed.evaluations.values, scales.evaluation.value)
+    return measured if measured is not None else Measurement(None, f"{tag} has too few points")
 
 
 def _no_scale(tag: str | None, scale: Level) -> str:

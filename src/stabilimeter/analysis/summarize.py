@@ -42,7 +42,8 @@ def summarize(
 
     Raises:
         UnknownMetricError: if no run has ``metric``.
-        ValueError: if ``mode`` or ``interval`` is not one of the above, or a target comes without a primary metric.
+        ValueError: if ``mode`` or ``interval`` is not one of the above, or there is a target but no primary metric whose
+            better direction is known.
     """
     if mode not in (None, "min", "max"):
         raise ValueError(f"mode must be 'min' or 'max', got {mode!r}")

@@ -12,23 +12,23 @@ MIN_EVALUATIONS = 5
 TAIL_SHARE = 0.05
 NOISE_SD_EXPLAINED = 2.0
 REGRESSION_SIGMAS = 3.0
+MIN_COUNTED_SHARE = 0.01
+"""Of D; a curve without noise would otherwise count every rounding error."""
 
 
 @dataclass(frozen=True)
 class Regression:
-    """What the evaluations of one run gave back, in the metric's own unit.
+    """What the evaluations of one run gave back, in units of the yardstick D.
 
     Attributes:
         tail: Mean of the worst 5 % of the shortfalls, less what two standard deviations of noise explain; at least 0.
         final: Last value minus the best level; at least 0.
-        count: Evaluations that lie more than 3 standard deviations of noise behind the best level.
-        noise: Standard deviation of the evaluations around their own trend.
+        count: Evaluations behind the best level by more than 3 standard deviations of noise and 1 % of D.
     """
 
     tail: float
     final: float
     count: int
-    noise: float
 
 
 def upper_cvar(values: NDArray[np.float64], share: float = TAIL_SHARE) -> float:
@@ -78,18 +78,20 @@ def best_so_far(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.minimum.accumulate(median_of_3(values)))
 
 
-def checkpoint_regression(values: NDArray[np.float64]) -> Regression | None:
+def checkpoint_regression(values: NDArray[np.float64], scale: float) -> Regression | None:
     """Shortfall of the evaluations of one run behind the running best.
 
     Args:
         values: Evaluations in order of steps, oriented so that lower is better, shape ``(n,)``; non-finite ones are
             left out (they are incidents of their own).
+        scale: Yardstick D of the metric, positive.
 
     Returns:
-        The shortfalls, in the unit of ``values``; None for fewer than 5 finite evaluations.
+        The shortfalls in units of D; None for fewer than 5 finite evaluations.
 
-    >>> checkpoint_regression(np.array([9.0, 5.0, 3.0, 2.0, 2.0, 2.0, 2.0, 7.0, 2.0, 2.0, 2.0]))
-    Regression(tail=5.0, final=0.0, count=1, noise=0.0)
+    >>> evaluations = np.array([12.0, 5.0, 3.0, 2.0, 2.0, 2.0, 2.0, 7.0, 2.0, 2.0, 2.0])
+    >>> checkpoint_regression(evaluations, scale=10.0)
+    Regression(tail=0.5, final=0.0, count=1)
     """
     values = np.asarray(values, dtype=np.float64)
     values = values[np.isfinite(values)]
@@ -98,8 +100,7 @@ def checkpoint_regression(values: NDArray[np.float64]) -> Regression | None:
     noise = noise_sd(values)
     shortfall = values - best_so_far(values)
     return Regression(
-        tail=max(0.0, upper_cvar(shortfall) - NOISE_SD_EXPLAINED * noise),
-        final=max(0.0, float(shortfall[-1])),
-        count=int(np.sum(shortfall > REGRESSION_SIGMAS * noise)),
-        noise=noise,
+        tail=max(0.0, upper_cvar(shortfall) - NOISE_SD_EXPLAINED * noise) / scale,
+        final=max(0.0, float(shortfall[-1])) / scale,
+        count=int(np.sum(shortfall > max(REGRESSION_SIGMAS * noise, MIN_COUNTED_SHARE * scale))),
     )

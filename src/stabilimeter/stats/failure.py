@@ -34,18 +34,19 @@ def ends_nonfinite(values: NDArray[np.float64]) -> bool:
     return bool(end[-1] or end.mean() > 0.5)
 
 
-def is_worse_at_the_end(values: NDArray[np.float64]) -> bool:
+def is_worse_at_the_end(values: NDArray[np.float64], *, evaluations: bool = False) -> bool:
     """Whether the final level of a series is worse than its initial level by 3 standard errors.
 
     A series that does not change at all is not worse: a run at learning rate 0 repeats its metric bit for bit.
 
     Args:
         values: One series, oriented so that lower is better, shape ``(n,)``.
+        evaluations: As for `levels.initial_level`.
 
     >>> is_worse_at_the_end(np.linspace(2.0, 3.0, 100)), is_worse_at_the_end(np.full(100, 2.0))
     (True, False)
     """
-    change = improvement(values)
+    change = improvement(values, evaluations=evaluations)
     return Level(-change.value, change.se).is_positive
 
 
@@ -114,7 +115,7 @@ def collapse_size(
     lost = float(np.median(tail)) - best
     if not np.all(tail > best):
         return None
-    gained = initial_level(evaluations).value - best
+    gained = initial_level(evaluations, evaluations=True).value - best
     lost_half = lost > gained / 2
     noise = max(_scatter(tail), noise_sd(evaluations), _resolution(evaluations))
     best_step = int(evaluation_steps[int(np.argmin(np.abs(before - best)))])

@@ -83,22 +83,27 @@ def level_of(part: NDArray[np.float64], whole: NDArray[np.float64]) -> Level:
     return Level(float(np.median(part)), correction * noise_sd(whole) / math.sqrt(independent))
 
 
-def initial_level(values: NDArray[np.float64]) -> Level:
+def initial_level(values: NDArray[np.float64], *, evaluations: bool = False) -> Level:
     """Median of the first 1 % of the values (at least one), with its standard error.
+
+    Of evaluations the first one alone: it is a mean over a whole data set already, and the second is that of another,
+    trained model, so that more of them would make the level depend on how often a run is evaluated.
 
     Args:
         values: One series in order of steps, shape ``(n,)``; non-finite values are left out.
+        evaluations: Whether the values are evaluations rather than a signal of each step.
 
     Returns:
         The level; NaN with NaN error if nothing is finite.
 
-    >>> initial_level(np.arange(200.0)).value
-    0.5
+    >>> initial_level(np.arange(200.0)).value, initial_level(np.arange(200.0), evaluations=True).value
+    (0.5, 0.0)
     """
     finite = _finite(values)
     if finite.size == 0:
         return Level(math.nan, math.nan)
-    return level_of(finite[: max(1, math.ceil(INITIAL_SHARE * finite.size))], finite)
+    size = 1 if evaluations else max(1, math.ceil(INITIAL_SHARE * finite.size))
+    return level_of(finite[:size], finite)
 
 
 def final_level(values: NDArray[np.float64]) -> Level:
@@ -119,20 +124,21 @@ def final_level(values: NDArray[np.float64]) -> Level:
     return level_of(finite[-max(1, math.ceil(FINAL_SHARE * finite.size)) :], finite)
 
 
-def improvement(values: NDArray[np.float64]) -> Level:
+def improvement(values: NDArray[np.float64], *, evaluations: bool = False) -> Level:
     """Initial level minus final level of one series (lower is better), with its standard error.
 
     Args:
         values: One series, oriented so that lower is better, shape ``(n,)``.
+        evaluations: As for `initial_level`.
 
     >>> improvement(np.linspace(10.0, 0.0, 101)).value
     9.7
     """
-    first, last = initial_level(values), final_level(values)
+    first, last = initial_level(values, evaluations=evaluations), final_level(values)
     return Level(first.value - last.value, math.hypot(first.se, last.se))
 
 
-def yardstick(series: Sequence[NDArray[np.float64]]) -> Level:
+def yardstick(series: Sequence[NDArray[np.float64]], *, evaluations: bool = False) -> Level:
     """D: the median improvement over seeds, the unit in which everything else is measured.
 
     A score in units of D does not change under ``y -> a*y + b``. The standard error is that of the measurement (how
@@ -142,6 +148,7 @@ def yardstick(series: Sequence[NDArray[np.float64]]) -> Level:
 
     Args:
         series: One array per non-failed seed, oriented so that lower is better; lengths may differ.
+        evaluations: As for `initial_level`.
 
     Returns:
         D and its standard error; NaN for no seeds.
@@ -149,7 +156,7 @@ def yardstick(series: Sequence[NDArray[np.float64]]) -> Level:
     >>> yardstick([np.linspace(a, 0.0, 101) for a in (8.0, 10.0, 40.0)]).value
     9.7
     """
-    drops = [improvement(values) for values in series]
+    drops = [improvement(values, evaluations=evaluations) for values in series]
     if not drops:
         return Level(math.nan, math.nan)
     values, errors = np.array([drop.value for drop in drops]), np.array([drop.se for drop in drops])

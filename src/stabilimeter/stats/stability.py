@@ -230,7 +230,7 @@ def _log_credits(
 ) -> dict[str, float]:
     """``-w log c`` of each component, averaged over survivors where it belongs to a seed."""
     within = WITHIN_WEIGHT if spread is not None else 1.0
-    losses = dict.fromkeys(COMPONENTS, 0.0) | {"failures": -math.log(completion)}
+    losses = dict.fromkeys(COMPONENTS, 0.0) | {"failures": math.log(1 / completion)}
     for troubles in survivors:
         measured = troubles.measured()
         for name, value in measured.items():
