@@ -45,12 +45,13 @@ def _shifted(state: NDArray[np.uint32], tables: NDArray[np.uint32]) -> NDArray[n
         for _ in range(length):
             state = tables[0][state & 0xFF] ^ (state >> 8)
         return state
-    return (
+    shifted: NDArray[np.uint32] = (
         tables[length - 1][state & 0xFF]
         ^ tables[length - 2][(state >> 8) & 0xFF]
         ^ tables[length - 3][(state >> 16) & 0xFF]
         ^ tables[length - 4][state >> 24]
     )
+    return shifted
 
 
 def _tables_for(length: int) -> NDArray[np.uint32]:
@@ -61,19 +62,20 @@ def _tables_for(length: int) -> NDArray[np.uint32]:
 
 
 def _contribution(columns: NDArray[np.intp], values: NDArray[np.uint8], length: int) -> NDArray[np.uint32]:
-    """XOR that the bytes ``values`` of shape ``(n, k)`` at ``columns`` of records of ``length`` bytes contribute."""
+    """What ``values``, the bytes ``(k, n)`` at ``columns`` of records of ``length`` bytes, contribute, ``(n,)``."""
     tables = _tables_for(length)
     reach = len(tables)
     distances = length - 1 - columns
-    total = np.zeros(len(values), np.uint32)
+    total = np.zeros(values.shape[1], np.uint32)
     for piece in range(int(distances.max(initial=0)) // reach, -1, -1):
         if total.any():
             total = _shifted(total, tables)
-        chosen = np.flatnonzero(distances // reach == piece)
-        if len(chosen):
-            flat = values[:, chosen].astype(np.intp)
-            flat += (distances[chosen] % reach) * 256
-            total = total ^ np.bitwise_xor.reduce(tables.ravel().take(flat), axis=1)
+        here = distances // reach == piece
+        if here.any():
+            places = values[here].astype(np.intp)
+            places += (distances[here] % reach)[:, None] * 256
+            # "wrap" is the mode that checks no bounds; they hold by construction.
+            total ^= np.bitwise_xor.reduce(tables.ravel().take(places, mode="wrap"), axis=0)
     return total
 
 
@@ -86,7 +88,7 @@ def crc32c(data: bytes) -> int:
     if len(data) > 64:
         block = np.frombuffer(data, np.uint8).copy()
         block[:4] ^= 0xFF  # acts like the initial state of all ones
-        return int(_contribution(np.arange(len(block)), block[None, :], len(block))[0]) ^ 0xFFFFFFFF
+        return int(_contribution(np.arange(len(block)), block[:, None], len(block))[0]) ^ 0xFFFFFFFF
     table = _byte_list()
     state = 0xFFFFFFFF
     for byte in data:
@@ -104,13 +106,33 @@ def masked(crc: int) -> int:
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
 
-def masked_rows(rows: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """Masked CRC32C of each row of ``rows``, shape ``(n, length)``; returns ``(n,)`` uint32."""
+def varying_columns(rows: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which columns of ``rows``, ``(n, length)``, are not the same in all rows, ``(length,)``."""
+    count, length = rows.shape
+    fold = 64  # NumPy reduces few long rows much faster than many short ones
+    whole = count - count % fold
+    some = np.bitwise_or.reduce(rows[whole:], axis=0) if whole < count else rows[0]
+    every = np.bitwise_and.reduce(rows[whole:], axis=0) if whole < count else rows[0]
+    if whole:
+        wide = rows[:whole].reshape(-1, fold * length)
+        some = some | np.bitwise_or.reduce(np.bitwise_or.reduce(wide, axis=0).reshape(fold, length), axis=0)
+        every = every & np.bitwise_and.reduce(np.bitwise_and.reduce(wide, axis=0).reshape(fold, length), axis=0)
+    different: NDArray[np.bool_] = some != every
+    return different
+
+
+def masked_rows(rows: NDArray[np.uint8], columns: NDArray[np.intp]) -> NDArray[np.uint32]:
+    """Masked CRC32C of each row of ``rows``.
+
+    Args:
+        rows: ``(n, length)``, at least one.
+        columns: The columns in which the rows differ (others that do not are no harm).
+
+    Returns:
+        ``(n,)`` uint32.
+    """
     first = rows[0]
     crc = np.full(len(rows), crc32c(first.tobytes()), np.uint32)
-    if len(rows) > 1:
-        difference = rows ^ first
-        columns = np.flatnonzero(difference.any(axis=0))
-        if len(columns):
-            crc ^= _contribution(columns, difference[:, columns], rows.shape[1])
-    return ((crc >> 15) | (crc << 17)) + np.uint32(_MASK_DELTA)
+    if len(rows) > 1 and len(columns):
+        crc ^= _contribution(columns, rows.T[columns] ^ first[columns][:, None], rows.shape[1])
+    return ((crc >> np.uint32(15)) | (crc << np.uint32(17))) + np.uint32(_MASK_DELTA)

@@ -1,7 +1,7 @@
 """Training logs as CSV: Lightning's ``metrics.csv``, and any table with a step column.
 
-An empty cell is 'not logged'; the texts ``nan`` and ``inf`` are values. A column whose cells are all texts is no metric and
-is left out; one text among numbers is an error.
+An empty cell is 'not logged'; the texts ``nan`` and ``inf`` are values. A column whose cells are all texts is no metric
+and is left out; one text among numbers is an error.
 """
 
 import csv

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stabilimeter.records.event_frames import checked_events, frame_starts
+from stabilimeter.records.event_frames import EventChunk, checked_events, frame_starts
 from stabilimeter.records.event_layout import Layout, Number
 from stabilimeter.records.record_error import RecordError
 
@@ -22,12 +22,12 @@ class Track(NamedTuple):
     """What one tag recorded, in the order of the file.
 
     Attributes:
-        index: Position in the file of the event that holds each point, ``(n,)``.
+        order: Position in the file of the event that holds each point, ``(n,)``.
         steps: ``(n,)`` int64.
         values: ``(n,)``, or ``(n, k)`` for a vector; of the type it has on disk.
     """
 
-    index: NDArray[np.intp]
+    order: NDArray[np.intp]
     steps: NDArray[np.int64]
     values: NDArray[Any]
 
@@ -40,7 +40,7 @@ class EventFile:
         path: The file.
         scalars: Tag to its points.
         vectors: Tag to its points, for vectors that we wrote; one track per length that occurs.
-        session_starts: ``(position in the file, step)`` of each mark that supersedes what was recorded from that step on.
+        session_starts: ``(position in the file, step)`` of each mark that supersedes what came before, from that step on.
         torn_at: Byte offset of an unfinished event at the end; None if the file ends properly.
         size: Bytes in the file.
     """
@@ -64,7 +64,7 @@ class _Columns(NamedTuple):
     kind: str
     bfloat16: bool
     is_vector: bool
-    count: int
+    width: int
 
 
 def read_event_file(path: str | os.PathLike[str]) -> EventFile:
@@ -73,8 +73,8 @@ def read_event_file(path: str | os.PathLike[str]) -> EventFile:
     Images, histograms, text and the like are left out.
 
     Raises:
-        RecordError: if the file cannot be read, is corrupt or is not an event file; names the byte offset. An unfinished
-            event at the end is no error.
+        RecordError: if the file cannot be read, is corrupt or is not an event file; names the byte offset. An
+            unfinished event at the end is no error.
     """
     path = Path(path)
     try:
@@ -86,15 +86,15 @@ def read_event_file(path: str | os.PathLike[str]) -> EventFile:
     pieces: dict[_Columns, list[Track]] = defaultdict(list)
     layouts: dict[int, _Layouts] = defaultdict(lambda: _Layouts(path))
     for chunk in checked_events(buffer, starts, end, str(path)):
-        for layout, chosen in layouts[chunk.rows.shape[1]].among(chunk.rows, chunk.starts):
+        for layout, chosen in layouts[chunk.rows.shape[1]].among(chunk):
             if not layout.numbers and not layout.session_start:
                 continue
             rows = chunk.rows if len(chosen) == len(chunk.rows) else chunk.rows[chosen]
-            index, steps = chunk.index[chosen], layout.steps(rows)
+            order, steps = chunk.order[chosen], layout.steps(rows)
             if layout.session_start:
-                found.session_starts += zip(index.tolist(), steps.tolist(), strict=True)
+                found.session_starts += zip(order.tolist(), steps.tolist(), strict=True)
             for columns, values in _numbers(layout.numbers, rows):
-                pieces[columns].append(Track(index, steps, values))
+                pieces[columns].append(Track(order, steps, values))
     found.session_starts.sort()
     _assemble(found, pieces)
     return found
@@ -125,19 +125,17 @@ class _Layouts:
             known[layout.key()] = layout
         return layout
 
-    def among(
-        self, rows: NDArray[np.uint8], starts: NDArray[np.int64]
-    ) -> Iterator[tuple[Layout, NDArray[np.intp]]]:
-        """Each layout among ``rows`` with the rows that have it."""
-        differs = (rows ^ rows[0]).any(axis=0) if len(rows) > 1 else np.zeros(rows.shape[1], bool)
-        todo = [np.arange(len(rows))]
+    def among(self, chunk: EventChunk) -> Iterator[tuple[Layout, NDArray[np.intp]]]:
+        """Each layout in ``chunk`` with the rows that have it."""
+        by_column = chunk.rows.T
+        todo = [np.arange(len(chunk.rows))]
         met = 0
         while todo:
             chosen = todo.pop()
-            layout = self.of(rows[chosen[0]], int(starts[chosen[0]]))
-            columns = np.flatnonzero(differs & (layout.mask != 0))
-            bytes_there = rows[chosen[:, None], columns]
-            same = layout.fits(bytes_there, columns)
+            layout = self.of(chunk.rows[chosen[0]], int(chunk.starts[chosen[0]]))
+            columns = np.flatnonzero(chunk.varying & (layout.mask != 0))
+            keys = by_column[columns[:, None], chosen] if met else by_column[columns]
+            same = layout.fits(keys, columns)
             yield layout, chosen[same]
             met += 1
             if same.all():
@@ -145,13 +143,13 @@ class _Layouts:
             if met < _FEW_LAYOUTS:
                 todo.append(chosen[~same])
             else:
-                todo += _alike(chosen[~same], bytes_there[~same] & layout.mask[columns])
+                todo += _alike(chosen[~same], keys[:, ~same] & layout.mask[columns][:, None])
 
 
 def _alike(chosen: NDArray[np.intp], keys: NDArray[np.uint8]) -> list[NDArray[np.intp]]:
     """``chosen`` split into those with equal ``keys``; the ones that are alone in that stay together."""
-    factors = (np.arange(keys.shape[1], dtype=np.uint64) + 1) * np.uint64(0x9E3779B97F4A7C15)
-    hashes = (keys * factors).sum(axis=1)
+    factors = (np.arange(len(keys), dtype=np.uint64) + 1) * np.uint64(0x9E3779B97F4A7C15)
+    hashes = (keys * factors[:, None]).sum(axis=0)
     order = np.argsort(hashes, kind="stable")
     parts = np.split(chosen[order], np.flatnonzero(np.diff(hashes[order])) + 1)
     alone = np.sort([part[0] for part in parts if len(part) == 1])
@@ -175,7 +173,7 @@ def _numbers(numbers: list[Number], rows: NDArray[np.uint8]) -> Iterator[tuple[_
 
 def _gathered(group: list[Number], rows: NDArray[np.uint8]) -> tuple[_Columns, NDArray[Any]]:
     first = group[0]
-    width = np.dtype(first.kind).itemsize * first.count
+    width = np.dtype(first.kind).itemsize * first.width
     if len(group) == 1:
         raw = np.ascontiguousarray(rows[:, first.at : first.at + width])
     else:
@@ -184,7 +182,7 @@ def _gathered(group: list[Number], rows: NDArray[np.uint8]) -> tuple[_Columns, N
     values = raw.view(first.kind)
     if first.bfloat16:
         values = (values.astype(np.uint32) << 16).view(np.float32)
-    columns = _Columns(tuple(number.tag for number in group), first.kind, first.bfloat16, first.is_vector, first.count)
+    columns = _Columns(tuple(number.tag for number in group), first.kind, first.bfloat16, first.is_vector, first.width)
     return columns, values
 
 
@@ -193,18 +191,18 @@ def _assemble(found: EventFile, pieces: dict[_Columns, list[Track]]) -> None:
     scalars: dict[str, list[Track]] = defaultdict(list)
     vectors: dict[str, list[Track]] = defaultdict(list)
     for columns, parts in pieces.items():
-        index = np.concatenate([part.index for part in parts])
+        order = np.concatenate([part.order for part in parts])
         steps = np.concatenate([part.steps for part in parts])
         values = np.concatenate([part.values for part in parts])
-        if (np.diff(index) < 0).any():
-            order = np.argsort(index, kind="stable")
-            index, steps, values = index[order], steps[order], values[order]
+        if (order[1:] < order[:-1]).any():
+            ascending = np.argsort(order, kind="stable")
+            order, steps, values = order[ascending], steps[ascending], values[ascending]
         if columns.is_vector:
-            vectors[columns.tags[0]].append(Track(index, steps, values))
+            vectors[columns.tags[0]].append(Track(order, steps, values))
         else:
             by_tag = np.ascontiguousarray(values.T)
             for tag, row in zip(columns.tags, by_tag, strict=True):
-                scalars[tag].append(Track(index, steps, row))
+                scalars[tag].append(Track(order, steps, row))
     found.scalars = {tag: _merged(tracks) for tag, tracks in scalars.items()}
     for tag, tracks in vectors.items():
         if len({track.values.shape[1] for track in tracks}) > 1:
@@ -216,10 +214,10 @@ def _assemble(found: EventFile, pieces: dict[_Columns, list[Track]]) -> None:
 def _merged(tracks: list[Track]) -> Track:
     if len(tracks) == 1:
         return tracks[0]
-    index = np.concatenate([track.index for track in tracks])
-    order = np.argsort(index, kind="stable")
+    order = np.concatenate([track.order for track in tracks])
+    ascending = np.argsort(order, kind="stable")
     return Track(
-        index[order],
-        np.concatenate([track.steps for track in tracks])[order],
-        np.concatenate([track.values for track in tracks])[order],
+        order[ascending],
+        np.concatenate([track.steps for track in tracks])[ascending],
+        np.concatenate([track.values for track in tracks])[ascending],
     )

@@ -1,8 +1,8 @@
 """Training values as the bytes of a TensorBoard event file.
 
-An event file is a sequence of TFRecord frames: length (uint64), its masked CRC32C, the event, its masked CRC32C. Scalars
-of one step share one event, as ``simple_value``: they are float32 on disk. A finite number beyond float32 is
-kept as a float64 tensor, so that it does not turn into infinity.
+An event file is a sequence of TFRecord frames: length (uint64), its masked CRC32C, the event, its masked CRC32C.
+Scalars of one step share one event, as ``simple_value``: they are float32 on disk. A finite number beyond float32 is kept
+as a float64 tensor, so that it does not turn into infinity.
 
 The messages are event.proto, summary.proto and tensor.proto of TensorBoard, written field by field: importing the
 generated classes takes longer than writing a whole run, and a block of steps is one NumPy expression.
@@ -24,6 +24,8 @@ VECTOR_PLUGIN = "stabilimeter"
 _DT_FLOAT, _DT_DOUBLE, _DT_STRING = 1, 2, 7
 _DATA_CLASS_TENSOR = 2
 _SESSION_START = 1
+_TIME_AT = 13
+"""Offset of the wall time in a frame: after length, checksum and field number."""
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -115,12 +117,19 @@ def _tensor_value(tag: str, plugin: str, tensor: bytes) -> bytes:
 
 
 class _Template(NamedTuple):
-    """The frame of one step with zeros where the numbers go."""
+    """The frame of one step with zeros where the numbers go.
+
+    Attributes:
+        row: The frame, ``(length,)``.
+        step_at: Offset of the step's varint.
+        values_at: Offsets of all bytes of all values.
+        event_columns: Offsets, within the event, of the bytes that differ from step to step.
+    """
 
     row: NDArray[np.uint8]
     step_at: int
-    step_width: int
     values_at: NDArray[np.intp]
+    event_columns: NDArray[np.intp]
 
 
 @lru_cache(maxsize=256)
@@ -131,7 +140,11 @@ def _template(tags: tuple[str, ...], step_width: int) -> _Template:
     length = struct.pack("<Q", len(body))
     head = length + struct.pack("<I", masked(crc32c(length)))
     ends = len(head) + len(body) - sum(map(len, parts)) + np.cumsum([len(part) for part in parts])
-    return _Template(np.frombuffer(head + body + bytes(4), np.uint8), len(head) + 10, step_width, ends - 4)
+    values_at = (ends[:, None] + np.arange(-4, 0)).ravel()
+    step_at = len(head) + 10
+    differing = np.concatenate([np.arange(_TIME_AT, _TIME_AT + 8), step_at + np.arange(step_width), values_at])
+    row = np.frombuffer(head + body + bytes(4), np.uint8)
+    return _Template(row, step_at, values_at, differing - len(head))
 
 
 def scalar_block(
@@ -153,25 +166,26 @@ def scalar_block(
     Returns:
         The frames in the order of ``steps``; a step at which nothing was logged leaves none.
     """
-    single = np.asarray(values, np.float64)
     with np.errstate(over="ignore"):
-        single = single.astype("<f4")
+        single: NDArray[np.float32] = np.asarray(values, np.float64).astype("<f4")
     beyond = (np.isinf(single) & np.isfinite(values)).any(axis=1)
     if logged is None and not beyond.any():
         return b"".join(_frames(tuple(tags), steps, single, wall_times))
-    mask = np.ones(single.shape, bool) if logged is None else np.asarray(logged, bool)
+    mask: NDArray[np.bool_] = np.ones(single.shape, bool) if logged is None else np.asarray(logged, bool)
     frames: list[bytes] = [b""] * len(steps)
-    patterns, pattern_of = np.unique(mask, axis=0, return_inverse=True)
-    for index, pattern in enumerate(patterns):
-        rows = np.flatnonzero((pattern_of.ravel() == index) & ~beyond)
-        if len(rows) and pattern.any():
-            present = tuple(tag for tag, here in zip(tags, pattern, strict=True) if here)
-            made = _frames(present, steps[rows], single[np.ix_(rows, np.flatnonzero(pattern))], wall_times[rows])
-            for row, content in zip(rows, made, strict=True):
-                frames[row] = content
-    for row in np.flatnonzero(beyond):
-        present_values = {tags[column]: float(values[row, column]) for column in np.flatnonzero(mask[row])}
-        frames[row] = scalars_event(float(wall_times[row]), int(steps[row]), present_values) if present_values else b""
+    rows_with: dict[bytes, list[int]] = {}
+    for row in mask.any(axis=1).nonzero()[0].tolist():
+        if beyond[row]:
+            present = {tags[column]: float(values[row, column]) for column in np.flatnonzero(mask[row]).tolist()}
+            frames[row] = scalars_event(float(wall_times[row]), int(steps[row]), present)
+        else:
+            rows_with.setdefault(mask[row].tobytes(), []).append(row)
+    for rows in rows_with.values():
+        columns = np.flatnonzero(mask[rows[0]])
+        names = tuple(tags[column] for column in columns.tolist())
+        made = _frames(names, steps[rows], single[rows][:, columns], wall_times[rows])
+        for row, content in zip(rows, made, strict=True):
+            frames[row] = content
     return b"".join(frames)
 
 
@@ -185,14 +199,14 @@ def _frames(
         chosen = np.flatnonzero(widths == width)
         template = _template(tags, int(width))
         rows = np.tile(template.row, (len(chosen), 1))
-        rows[:, 13:21] = np.asarray(wall_times, "<f8")[chosen].view(np.uint8).reshape(-1, 8)
+        rows[:, _TIME_AT : _TIME_AT + 8] = np.asarray(wall_times, "<f8")[chosen].view(np.uint8).reshape(-1, 8)
         rest = steps[chosen].astype(np.uint64)
         for place in range(width):
             rows[:, template.step_at + place] |= (rest & np.uint64(0x7F)).astype(np.uint8)
             rest = rest >> np.uint64(7)
         number_bytes = np.ascontiguousarray(single[chosen]).view(np.uint8)
-        rows[:, (template.values_at[:, None] + np.arange(4)).ravel()] = number_bytes
-        rows[:, -4:] = masked_rows(rows[:, 12:-4]).astype("<u4").view(np.uint8).reshape(-1, 4)
+        rows[:, template.values_at] = number_bytes
+        rows[:, -4:] = masked_rows(rows[:, 12:-4], template.event_columns).astype("<u4").view(np.uint8).reshape(-1, 4)
         for row, content in zip(chosen, rows, strict=True):
             frames[row] = content.tobytes()
     return frames

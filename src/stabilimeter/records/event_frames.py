@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stabilimeter.records.checksum import crc32c, masked, masked_rows
+from stabilimeter.records.checksum import crc32c, masked, masked_rows, varying_columns
 from stabilimeter.records.record_error import RecordError
 
 _HEADER = 12
@@ -23,28 +23,30 @@ class EventChunk(NamedTuple):
     """Events of equal length whose checksums are right.
 
     Attributes:
-        index: Position of each event in the file, ascending, ``(n,)``.
+        order: Position of each event in the file, ascending, ``(n,)``.
         starts: Offset of each event's frame in the file, ``(n,)``.
         rows: The events' bytes, ``(n, length)``.
+        varying: Which columns of ``rows`` are not the same in all of them, ``(length,)``.
     """
 
-    index: NDArray[np.intp]
+    order: NDArray[np.intp]
     starts: NDArray[np.int64]
     rows: NDArray[np.uint8]
+    varying: NDArray[np.bool_]
 
 
 def frame_starts(buffer: NDArray[np.uint8]) -> tuple[NDArray[np.int64], int]:
     """Offsets of the whole frames, and the offset at which they end.
 
-    Training logs repeat themselves: the same few lengths over and over. As long as they do, a whole stretch of frames is
-    confirmed by one comparison; only where the pattern breaks are frames followed one by one. Nothing is verified
+    Training logs repeat themselves: the same few lengths over and over. As long as they do, a whole stretch of frames
+    is confirmed by one comparison; only where the pattern breaks are frames followed one by one. Nothing is verified
     here: a wrong length shows in its checksum.
 
     Args:
         buffer: Content of an event file, ``(size,)``.
     """
     size = len(buffer)
-    view = memoryview(buffer)
+    view = buffer.data
     length_at = struct.Struct("<Q").unpack_from
     pieces: list[NDArray[np.int64]] = []
     walked: list[int] = []  # frames followed one by one since the last confirmed stretch
@@ -80,12 +82,14 @@ def frame_starts(buffer: NDArray[np.uint8]) -> tuple[NDArray[np.int64], int]:
 def _cycle(starts: NDArray[np.int64]) -> NDArray[np.int64] | None:
     """Offsets within the shortest cycle of lengths at the end of ``starts``, its own end included; None if none."""
     sizes = np.diff(starts)
-    for period in np.flatnonzero(sizes[-2::-1] == sizes[-1]) + 1:
+    for before in np.flatnonzero(sizes[-2::-1] == sizes[-1]).tolist():
+        period = before + 1
         seen = max(2 * period, 32)
         if seen > len(sizes):
             return None
         if (sizes[len(sizes) - seen + period :] == sizes[len(sizes) - seen : -period]).all():
-            return starts[-1 - period :] - starts[-1 - period]
+            cycle: NDArray[np.int64] = starts[-1 - period :] - starts[-1 - period]
+            return cycle
     return None
 
 
@@ -139,10 +143,15 @@ def checked_events(buffer: NDArray[np.uint8], starts: NDArray[np.int64], end: in
             index = order[begin : min(begin + size, last)]
             frames = frame_at_every_byte[starts[index]].view(np.uint8).reshape(len(index), -1)
             rows = frames[:, _HEADER:-4]
-            good = (frames[:, :_HEADER] == expected).all(axis=1)
-            good &= np.ascontiguousarray(frames[:, -4:]).view("<u4").ravel() == masked_rows(rows)
+            varying = varying_columns(frames)
+            event_varying = varying[_HEADER:-4]
+            good = np.ascontiguousarray(frames[:, -4:]).view("<u4").ravel() == masked_rows(
+                rows, np.flatnonzero(event_varying)
+            )
+            if varying[:_HEADER].any() or (frames[0, :_HEADER] != expected).any():
+                good &= (frames[:, :_HEADER] == expected).all(axis=1)
             if good.all():
-                yield EventChunk(index, starts[index], rows)
+                yield EventChunk(index, starts[index], rows, event_varying)
             else:
                 broken.append(int(starts[index[int(good.argmin())]]))
     if broken:

@@ -1,7 +1,7 @@
 """What an event looks like: where its numbers lie, and which of its bytes say so.
 
-Events that differ in their numbers only are decoded together: one of them is parsed field by field here, and every event
-with the same bytes in all other places has its numbers in the same places.
+Events that differ in their numbers only are decoded together: one of them is parsed field by field here, and every
+event with the same bytes in all other places has its numbers in the same places.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class Number(NamedTuple):
         tag: The tag.
         at: Offset of the first byte.
         kind: NumPy type of the bytes there.
-        count: How many numbers.
+        width: How many numbers.
         is_vector: A vector of ours, not a scalar.
         bfloat16: The bytes are the upper half of float32 numbers.
         literal: The number itself where its bytes have no fixed place (half-precision varints).
@@ -39,7 +39,7 @@ class Number(NamedTuple):
     tag: str
     at: int
     kind: str
-    count: int
+    width: int
     is_vector: bool
     bfloat16: bool = False
     literal: float | None = None
@@ -68,20 +68,22 @@ class Layout:
         except (IndexError, UnicodeDecodeError) as error:
             raise ValueError(str(error)) from error
 
-    def fits(self, rows: NDArray[np.uint8], columns: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Which of ``rows``, ``(n, k)`` bytes at ``columns`` of events as long as this one, are of this layout, ``(n,)``."""
-        same: NDArray[np.bool_] = (((rows ^ self._example[columns]) & self.mask[columns]) == 0).all(axis=1)
+    def fits(self, found: NDArray[np.uint8], columns: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Which events are of this layout, by their bytes at ``columns`` only: ``(k, n)`` to ``(n,)``."""
+        expected, mask = self._example[columns][:, None], self.mask[columns][:, None]
+        same: NDArray[np.bool_] = np.bitwise_or.reduce((found ^ expected) & mask, axis=0) == 0
         return same
 
     def key(self) -> bytes:
-        """The event without its numbers, as ``known_key`` gives it for every event of this layout."""
+        """The event without its numbers, the same for every event of this layout."""
         return (self._example & self.mask).tobytes()
 
     def steps(self, rows: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Steps of events of this layout, ``(n,)``."""
         digits = (rows[:, self._step_at : self._step_at + self._step_width] & 0x7F).astype(np.uint64)
         shifts = np.arange(0, 7 * self._step_width, 7, dtype=np.uint64)
-        return np.bitwise_or.reduce(digits << shifts, axis=1).astype(np.int64)
+        steps: NDArray[np.int64] = np.bitwise_or.reduce(digits << shifts, axis=1).astype(np.int64)
+        return steps
 
     def _parse(self, data: bytes) -> None:
         for number, wire, at, size in _fields(data, 0, len(data)):
@@ -143,14 +145,14 @@ class Layout:
             self._add(Number(tag, 0, "", 1, False, literal=float(literal[0])))
         elif kind is not None and (kind != "content" or dtype in _CONTENT):
             kind = _CONTENT[dtype] if kind == "content" else kind
-            count = size // np.dtype(kind).itemsize
-            if count == 1 or is_vector:
-                self._add(Number(tag, at, kind, count, is_vector, bfloat16=dtype == _BFLOAT16 and kind == "<u2"))
+            width = size // np.dtype(kind).itemsize
+            if width == 1 or is_vector:
+                self._add(Number(tag, at, kind, width, is_vector, bfloat16=dtype == _BFLOAT16 and kind == "<u2"))
 
     def _add(self, number: Number) -> None:
         self.numbers.append(number)
         if number.literal is None:
-            self.mask[number.at : number.at + number.count * np.dtype(number.kind).itemsize] = 0
+            self.mask[number.at : number.at + number.width * np.dtype(number.kind).itemsize] = 0
 
 
 def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:

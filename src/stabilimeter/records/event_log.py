@@ -49,10 +49,10 @@ class EventLog:
 
 
 class _Mark(NamedTuple):
-    """What was recorded before ``(file, index)`` from ``step`` on is superseded."""
+    """What was recorded before place ``order`` of file number ``file``, from ``step`` on, is superseded."""
 
     file: int
-    index: int
+    order: int
     step: int
 
 
@@ -95,16 +95,14 @@ def _newest_run(files: list[EventFile], notes: list[str]) -> tuple[list[EventFil
         first = _first_steps(file)
         shared = [tag for tag in first if tag in earlier]
         later = [first[tag] for tag in shared if first[tag] > earlier[tag]]
-        if file.session_starts:
-            continues = file.session_starts[0][1] > 0
-        else:
-            continues = not shared or 2 * len(later) > len(shared)
+        unmarked = not shared or 2 * len(later) > len(shared)
+        continues = file.session_starts[0][1] > 0 if file.session_starts else unmarked
         if not runs or not continues:
             runs.append(([], []))
             earlier = {}
         run, marks = runs[-1]
         if file.session_starts:
-            marks += [_Mark(len(run), index, step) for index, step in file.session_starts]
+            marks += [_Mark(len(run), order, step) for order, step in file.session_starts]
         elif later and run:
             marks.append(_Mark(len(run), -1, min(later)))
         run.append(file)
@@ -159,7 +157,7 @@ def _kept(number: int, track: Track, marks: list[_Mark]) -> Track:
         if number < mark.file:
             superseded |= track.steps >= mark.step
         elif number == mark.file:
-            superseded |= (track.index < mark.index) & (track.steps >= mark.step)
+            superseded |= (track.order < mark.order) & (track.steps >= mark.step)
     if not superseded.any():
         return track
-    return Track(track.index[~superseded], track.steps[~superseded], track.values[~superseded])
+    return Track(track.order[~superseded], track.steps[~superseded], track.values[~superseded])

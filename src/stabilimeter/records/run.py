@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stabilimeter.records.csv_log import is_csv_log, read_csv_log
+from stabilimeter.records.csv_log import read_csv_log
 from stabilimeter.records.discovery import RunSource, Source, find_runs, significant_parts
 from stabilimeter.records.event_log import EVENT_FILE_MARK, Points, read_event_log
 from stabilimeter.records.hydra_overrides import overrides_of

@@ -49,8 +49,8 @@ def read_sweep(
 
     Args:
         path: A folder (or a single log file).
-        group_by: ``"config"`` groups by the manifest's group key, else by Hydra's overrides without the seed, else by parent
-            folder; ``"parent"`` by parent folder always.
+        group_by: ``"config"`` groups by the manifest's group key, else by Hydra's overrides without the seed, else by
+            parent folder; ``"parent"`` by parent folder always.
         on_progress: Called with the number of runs read so far and in all.
 
     Raises:
@@ -64,7 +64,7 @@ def read_sweep(
     sources = list(find_runs(root)) if root.is_dir() else []
     if not sources:
         raise RecordError(
-            f"no run in {root}: folders with a stability record or event files, or CSV logs with a step column, are needed"
+            f"no run in {root}: it needs folders with a stability record or event files, or CSV logs with a step column"
         )
     labels = _labels(sources, root)
     members: dict[tuple[str, str], list[tuple[Run, str]]] = {}

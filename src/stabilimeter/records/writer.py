@@ -79,7 +79,7 @@ class RunWriter:
             self.manifest.write(self._manifest_path)
         except OSError as error:
             raise RecordError(
-                f"cannot write the record to {self.path}: {error.strerror or error}; choose a folder that can be written to"
+                f"cannot write the record to {self.path}: {error.strerror or error}; choose a writable folder"
             ) from error
 
     def write_block(
@@ -109,8 +109,8 @@ class RunWriter:
         shape = (len(step_array), len(keys))
         if value_array.shape != shape or times.shape != shape[:1] or (mask is not None and mask.shape != shape):
             raise ValueError(
-                f"{shape[0]} steps and {shape[1]} keys need values {shape}, wall_times {shape[:1]} and logged {shape}; got "
-                f"{value_array.shape}, {times.shape} and {None if mask is None else mask.shape}"
+                f"{shape[0]} steps and {shape[1]} keys need values {shape}, wall_times {shape[:1]} and logged {shape}; "
+                f"got {value_array.shape}, {times.shape} and {None if mask is None else mask.shape}"
             )
         if len(set(keys)) != len(keys):
             raise ValueError(f"each key once, got {sorted(keys)}")
