@@ -1,0 +1,112 @@
+"""Measurements since the last flush, left on the device until one copy brings them all to the host."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stabilimeter.callbacks.sharding import combined_over_ranks
+from stabilimeter.callbacks.signal import Measured, Reduction
+
+
+class Measurements(NamedTuple):
+    """What one flush brought to the host.
+
+    Attributes:
+        values: Shape (num_rows, num_columns).
+        measured: Which of them exist, same shape; NaN is a value, a missing measurement is not.
+        vectors: The vectors, in the order they were added.
+    """
+
+    values: NDArray[np.float64]
+    measured: NDArray[np.bool_]
+    vectors: list[NDArray[np.float64]]
+
+
+class Buffer:
+    """Rows of 0-d tensors and plain numbers, and now and then a vector.
+
+    Adding computes nothing: the tensors are kept as they are and stacked at the flush.
+
+    Args:
+        reductions: How ranks are combined, per column.
+        device: Where the parameters are.
+        world_size: Number of ranks.
+        sharded: Whether ranks hold different parts of the parameters.
+    """
+
+    def __init__(
+        self, reductions: Sequence[Reduction], *, device: torch.device, world_size: int = 1, sharded: bool = False
+    ) -> None:
+        self._shared = [kind is not Reduction.RANK_ZERO for kind in reductions]
+        self._is_norm = [sharded and kind is Reduction.ROOT_SUM_SQUARE for kind in reductions]
+        self._world_size = world_size
+        self._sharded = sharded
+        self._device = device
+        self._dtype = torch.float32 if device.type == "mps" else torch.float64
+        self._columns: list[list[Measured]] = [[] for _ in reductions]
+        self._vectors: list[Tensor] = []
+
+    def __len__(self) -> int:
+        return len(self._columns[0]) if self._columns else 0
+
+    def add(self, row: Sequence[Measured]) -> None:
+        """Add the measurements of one step; None where there is none."""
+        for column, value in zip(self._columns, row, strict=True):
+            column.append(value)
+
+    def add_vector(self, vector: Tensor) -> None:
+        """Add one vector of norms."""
+        self._vectors.append(vector)
+
+    def take(self, *, combine: bool) -> Measurements:
+        """Empty the buffer: one copy from the device, however many rows and columns.
+
+        Args:
+            combine: Combine with the other ranks, by one collective. All ranks must then call this; False after an
+                exception, when the others may be gone.
+        """
+        columns, vectors = self._columns, self._vectors
+        self._columns, self._vectors = [[] for _ in columns], []
+        num_rows = len(columns[0]) if columns else 0
+        together = combine and self._world_size > 1
+        values = np.empty((num_rows, len(columns)))
+        segments: list[Tensor] = []
+        is_norm: list[bool] = []
+        sent: list[int] = []
+        for i, column in enumerate(columns):
+            if num_rows and ((together and self._shared[i]) or any(isinstance(value, Tensor) for value in column)):
+                segments.append(self._stacked(column))
+                is_norm += [self._is_norm[i]] * num_rows
+                sent.append(i)
+            else:
+                values[:, i] = [math.nan if value is None else float(value) for value in column]
+        for vector in vectors:
+            segments.append(vector.to(self._device, self._dtype))
+            is_norm += [self._sharded] * vector.numel()
+        arrived: list[NDArray[np.float64]] = []
+        if segments:
+            flat = torch.cat(segments)
+            if together:
+                mask = torch.tensor(is_norm, device=flat.device)
+                flat = combined_over_ranks(flat, mask, self._world_size)
+            host = flat.cpu().numpy().astype(np.float64)
+            ends = np.cumsum([segment.numel() for segment in segments])[:-1]
+            arrived = np.split(host, ends)
+        for i, segment in zip(sent, arrived, strict=False):
+            values[:, i] = segment
+        measured = np.array([[value is not None for value in column] for column in columns], dtype=bool)
+        return Measurements(values, measured.reshape(len(columns), num_rows).T, arrived[len(sent) :])
+
+    def _stacked(self, column: Sequence[Measured]) -> Tensor:
+        """The values of a column as one vector on the device, NaN where there is none."""
+        first = next((value for value in column if isinstance(value, Tensor)), None)
+        if first is None:
+            first = torch.zeros((), device=self._device, dtype=self._dtype)
+        absent = torch.full_like(first, math.nan)
+        tensors = [value if isinstance(value, Tensor) else absent for value in column]
+        return torch.stack(tensors).to(self._device, self._dtype)

@@ -1,0 +1,131 @@
+"""Everything attached to a Trainer for the time of a fit, and taken off again."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from torch import Tensor
+
+from stabilimeter.callbacks.clip_tap import ClipTap
+from stabilimeter.callbacks.clock import step_in_progress
+from stabilimeter.callbacks.micro_batches import MicroBatchLoss, without_loss_scale
+from stabilimeter.callbacks.signal import Signal
+from stabilimeter.callbacks.track import Block, Track
+
+
+class Instruments:
+    """One track per optimizer, fed by the Trainer's hooks, by the optimizers' own and by the clipping.
+
+    Args:
+        trainer: The Trainer, about to train.
+        module: Its module.
+        signals: What to measure, per optimizer.
+        layers: Parameters of per-tensor vectors, per optimizer.
+        vector_stride: Measure vectors at steps divisible by this.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        module: LightningModule,
+        *,
+        signals: Sequence[Sequence[Signal]],
+        layers: Sequence[Sequence[Tensor]],
+        vector_stride: int,
+    ) -> None:
+        self._trainer = trainer
+        self._automatic = module.automatic_optimization
+        self._micro_batches = MicroBatchLoss()
+        clips = self._automatic and bool(trainer.gradient_clip_val)
+        optimizers = trainer.optimizers
+        tracks = [
+            Track(
+                optimizer,
+                measured,
+                layers=parameters,
+                vector_stride=vector_stride,
+                clipping_follows=clips and not is_overridden("configure_gradient_clipping", module),
+                strategy=trainer.strategy,
+                world_size=trainer.world_size,
+            )
+            for optimizer, measured, parameters in zip(optimizers, signals, layers, strict=True)
+        ]
+        self._tracks = {id(optimizer): track for optimizer, track in zip(optimizers, tracks, strict=True)}
+        self._clip_tap = ClipTap(trainer.precision_plugin, self._around_clipping)
+        self._clip_tap.install()
+        self._handles: list[Any] = [
+            optimizer.register_step_post_hook(partial(self._after_step, track))
+            for optimizer, track in zip(optimizers, tracks, strict=True)
+            if hasattr(optimizer, "register_step_post_hook")
+        ]
+
+    def __len__(self) -> int:
+        return max((len(track) for track in self._tracks.values()), default=0)
+
+    def before_backward(self, loss: Tensor) -> None:
+        """Manual optimization: the user has a loss. Those since the last optimizer step count as its micro-batches."""
+        self._micro_batches.add(without_loss_scale(loss.detach(), self._trainer.precision_plugin))
+
+    def before_step(self, optimizer: Any) -> None:
+        """Gradients are complete."""
+        track = self._tracks.get(id(optimizer))
+        if track is not None:
+            track.before_step(step_in_progress(self._trainer))
+
+    def end_batch(self, outputs: Any, batch_idx: int) -> None:
+        """A batch is over; its optimizer steps, if any, are too."""
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else None
+        if self._automatic and isinstance(loss, Tensor):
+            self._micro_batches.add(loss, divided_by=self._trainer.accumulate_grad_batches)
+        for track in self._tracks.values():
+            if track.is_open:
+                track.set_loss(self._micro_batches.take())
+                if not self._automatic and not track.has_loss and isinstance(loss, Tensor):
+                    track.set_loss(loss.detach().clone())  # the user called backward without Lightning
+                track.end_step()
+            track.end_batch(self._trainer.current_epoch, batch_idx)
+
+    def pause(self) -> None:
+        """Time spent until now belongs to no step."""
+        for track in self._tracks.values():
+            track.pause()
+
+    def take(self, *, combine: bool) -> list[Block | None]:
+        """What was measured since the last call, per optimizer; None where nothing was."""
+        return [track.take(combine=combine) if len(track) else None for track in self._tracks.values()]
+
+    def remove(self) -> None:
+        """Leave optimizers and Trainer as they were found. A step that was done but not finished is kept."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        self._clip_tap.remove()
+        for track in self._tracks.values():
+            if track.has_stepped:
+                track.end_step()
+                track.end_batch(self._trainer.current_epoch, -1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed fit needs."""
+        return self._micro_batches.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        self._micro_batches.load_state_dict(dict(state))
+
+    def _after_step(self, track: Track, *_: Any) -> None:
+        if track.is_open:
+            track.after_step()
+            if not self._automatic:
+                track.set_loss(self._micro_batches.take())
+
+    def _around_clipping(self, optimizer: Any, total: Tensor | None, clip_val: float, clip: Callable[[], None]) -> None:
+        inner = optimizer.optimizer if isinstance(optimizer, LightningOptimizer) else optimizer
+        track = self._tracks.get(id(inner))
+        if track is None:
+            clip()
+        else:
+            track.around_clipping(step_in_progress(self._trainer), total, clip_val, clip)

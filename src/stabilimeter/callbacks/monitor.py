@@ -1,0 +1,265 @@
+"""`StabilityMonitor`: one line in ``Trainer(callbacks=[...])`` gives a run signals, incidents and a record."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import Tensor
+from torch.optim import Optimizer
+
+from stabilimeter.callbacks.clock import last_step_done
+from stabilimeter.callbacks.evaluations import Evaluations
+from stabilimeter.callbacks.instruments import Instruments
+from stabilimeter.callbacks.journal import Journal
+from stabilimeter.callbacks.opening import Settings, courses, opened_instruments, opened_journal
+from stabilimeter.callbacks.outlook import ending, planned_steps
+from stabilimeter.callbacks.run_folder import check_writable, run_folder
+from stabilimeter.callbacks.signal import AnySignal, DerivedSignal, Signal
+from stabilimeter.callbacks.signals import DEFAULT_SIGNALS
+from stabilimeter.records.manifest import RunStatus
+
+
+class StabilityMonitor(Callback):
+    """Measures a training run without slowing it down, and records it for ``stabilimeter summarize``.
+
+    At every optimizer step: loss (undivided under accumulation), its rolling variance and noise, gradient norm before
+    and after clipping, how often clipping bites, size of the update and its ratio to the weights, learning rate, step
+    time; every few steps the gradient norm of each parameter. After every evaluation: the metrics that `self.log` has
+    updated. Nothing is read back from the device before a flush, weights and random states are those of an unmonitored
+    run.
+
+    The record goes to ``<folder>/stability``: a TensorBoard run, a manifest, incidents. The Trainer's other loggers get
+    the same signals, in blocks. With ``fast_dev_run`` everything is measured and nothing is kept.
+
+    With several optimizers every key ends in ``/optimizer_<index>``, and a step is one step of one of them.
+
+    Args:
+        signals: What to measure; None for `DEFAULT_SIGNALS`.
+        per_layer: Also record vectors with one number per parameter tensor.
+        flush_every_n_steps: Copy measurements to the host, look for incidents and write, every so many steps.
+        layers_every_n_steps: Measure those vectors at steps divisible by this.
+        dirpath: Folder of the run; None for that of its first logger, else ``default_root_dir``.
+        group: Key that runs share which differ in the seed only; None for a hash of the configuration without seed.
+        seed: The seed; None for that of ``seed_everything``.
+        monitor: The metric that decides; None for that of the Trainer's checkpoint or early stopping.
+        mode: ``"min"`` or ``"max"``, for ``monitor``.
+
+    Raises:
+        ValueError: If an argument is not one of the above.
+    """
+
+    # Lightning dispatches every hook that can be called, at 12 us each; these run at every batch.
+    on_train_batch_start = None  # type: ignore[assignment]
+    on_before_backward = None  # type: ignore[assignment]
+    on_after_backward = None  # type: ignore[assignment]
+    on_before_zero_grad = None  # type: ignore[assignment]
+    on_validation_batch_start = None  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        signals: Sequence[AnySignal] | None = None,
+        per_layer: bool = True,
+        flush_every_n_steps: int = 50,
+        layers_every_n_steps: int = 10,
+        dirpath: str | os.PathLike[str] | None = None,
+        group: str | None = None,
+        seed: int | None = None,
+        monitor: str | None = None,
+        mode: str | None = None,
+    ) -> None:
+        super().__init__()
+        chosen = tuple(DEFAULT_SIGNALS if signals is None else signals)
+        _check(chosen, flush_every_n_steps, layers_every_n_steps, monitor, mode)
+        if not per_layer:
+            chosen = tuple(signal for signal in chosen if isinstance(signal, DerivedSignal) or not signal.vector)
+        self._settings = Settings(
+            chosen, layers_every_n_steps, flush_every_n_steps, dirpath, group, seed, monitor, mode
+        )
+        self._folder: Path | None = None
+        self._instruments: Instruments | None = None
+        self._journal: Journal | None = None
+        self._evaluations = Evaluations(reserved=())
+        self._planned_steps: int | None = None
+        self._state: dict[str, Any] = {}
+        self._trainer: Any = None
+
+    @property
+    def state_key(self) -> str:
+        """Tells the states of two monitors of one Trainer apart."""
+        keys = [signal.spec.key for signal in self._settings.signals]
+        return self._generate_state_key(dirpath=str(self._settings.dirpath), signals=keys)
+
+    # Opening
+
+    def setup(self, trainer: Any, pl_module: LightningModule, stage: str) -> None:
+        """Find a folder for the record, and whether it can be written to, before anything is trained."""
+        self._folder = None
+        if stage == "fit" and not trainer.fast_dev_run:
+            self._folder = run_folder(trainer, self._settings.dirpath)
+            if trainer.is_global_zero:
+                check_writable(self._folder)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open the record, now that a checkpoint has been restored, and attach to optimizers and clipping."""
+        found = courses(trainer, pl_module, self._settings.signals)
+        self._trainer = trainer
+        self._planned_steps = planned_steps(trainer, pl_module)
+        self._evaluations = Evaluations(reserved=[spec.key for course in found for spec in course.specs])
+        if trainer.is_global_zero:
+            self._journal = opened_journal(trainer, pl_module, found, self._settings, self._folder)
+        self._instruments = opened_instruments(trainer, pl_module, found, self._settings)
+        if not pl_module.automatic_optimization:
+            self.on_before_backward = self._on_before_backward
+        if trainer.global_step and self._state.get("step") == trainer.global_step:
+            self._instruments.load_state_dict(self._state["instruments"])
+            if self._journal is not None and "journal" in self._state:
+                self._journal.load_state_dict(self._state["journal"])
+        self._state = {}
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Catch what the module has logged in its own ``on_train_epoch_end``."""
+        self._enter_metrics(trainer, self._evaluations.new_metrics(trainer))
+        if self._instruments is not None:
+            self._instruments.pause()
+
+    # Steps
+
+    def _on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        """Take the loss, in manual optimization; otherwise ``on_train_batch_end`` brings it."""
+        if self._instruments is not None:
+            self._instruments.before_backward(loss)
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Measure the gradients: accumulated, unscaled, not yet clipped."""
+        if self._instruments is not None:
+            self._instruments.before_step(optimizer)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Take the loss, and now and then flush."""
+        if self._instruments is None:
+            return
+        self._instruments.end_batch(outputs, batch_idx)
+        if len(self._instruments) >= self._settings.flush_every_n_steps:
+            self._flush(combine=True)
+        elif self._journal is not None:
+            self._journal.heartbeat()
+
+    # Evaluations
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note which metrics are old."""
+        if self._instruments is not None:
+            self._evaluations.mark(trainer)
+
+    def on_validation_batch_end(self, *_: Any, **__: Any) -> None:
+        """Show that the run is alive."""
+        if self._journal is not None:
+            self._journal.heartbeat()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Record the metrics of this validation."""
+        if self._instruments is not None:
+            self._enter_metrics(trainer, self._evaluations.new_metrics(trainer))
+            self._instruments.pause()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Record the metrics accumulated over this epoch."""
+        self._enter_metrics(trainer, self._evaluations.epoch_metrics(trainer))
+
+    # Checkpoints
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain Python; what was measured so far is written first, so that a resumed record has no gap."""
+        if self._instruments is not None:
+            self._flush(combine=True)
+            self._state = self._present_state()
+        return self._state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep the state until training starts."""
+        self._state = state_dict
+
+    # Closing
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Flush while all ranks are still there."""
+        if self._instruments is not None:
+            self._enter_metrics(trainer, self._evaluations.new_metrics(trainer))
+            self._flush(combine=True)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Set the end mark."""
+        if self._instruments is not None:
+            nonfinite = None if self._journal is None else self._journal.nonfinite_at_end()
+            self._close(trainer, *ending(trainer, self._planned_steps, nonfinite))
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Keep what was measured, without the other ranks (they may be gone), and set the end mark."""
+        if self._instruments is None:
+            return
+        if isinstance(exception, KeyboardInterrupt | SIGTERMException):
+            status, reason = RunStatus.CANCELLED, type(exception).__name__
+        else:
+            status, reason = RunStatus.FAILED, f"{type(exception).__name__}: {exception}"
+        try:
+            self._instruments.remove()
+            self._flush(combine=False)
+        except RuntimeError as error:  # the device is gone
+            reason += f" (the last measurements are lost: {error})"
+        self._close(trainer, status, reason)
+
+    def _enter_metrics(self, trainer: Trainer, metrics: dict[str, float]) -> None:
+        if self._journal is not None:
+            self._journal.enter_metrics(last_step_done(trainer), metrics)
+
+    def _flush(self, *, combine: bool) -> None:
+        if self._instruments is None:
+            return
+        blocks = self._instruments.take(combine=combine)
+        if self._journal is not None:
+            for index, block in enumerate(blocks):
+                if block is not None:
+                    self._journal.enter_block(index, block)
+            self._journal.flush()
+        self._instruments.pause()
+
+    def _present_state(self) -> dict[str, Any]:
+        if self._instruments is None or self._trainer is None:
+            return {}
+        state = {"step": self._trainer.global_step, "instruments": self._instruments.state_dict()}
+        return state if self._journal is None else {**state, "journal": self._journal.state_dict()}
+
+    def _close(self, trainer: Trainer, status: RunStatus, reason: str | None) -> None:
+        if self._instruments is not None:
+            self._instruments.remove()
+            self._state = self._present_state()
+        if self._journal is not None:
+            last_step = last_step_done(trainer) if trainer.global_step else None
+            self._journal.close(status, reason, last_step)
+        self._instruments = self._journal = self._trainer = None
+        self.on_before_backward = None
+
+
+def _check(
+    signals: Sequence[AnySignal], flush_every: int, layers_every: int, monitor: str | None, mode: str | None
+) -> None:
+    for name, number in (("flush_every_n_steps", flush_every), ("layers_every_n_steps", layers_every)):
+        if not isinstance(number, int) or number < 1:
+            raise ValueError(f"{name} must be a whole number of steps, at least 1, got {number!r}")
+    if mode not in (None, "min", "max"):
+        raise ValueError(f"mode must be 'min' or 'max', got {mode!r}")
+    if (monitor is None) != (mode is None):
+        raise ValueError(f"monitor and mode go together, got monitor={monitor!r} and mode={mode!r}")
+    keys = [signal.spec.key for signal in signals]
+    if len(set(keys)) != len(keys):
+        raise ValueError(f"each signal once, got {keys}")
+    for signal in signals:
+        if isinstance(signal, DerivedSignal):
+            missing = set(signal.sources) - {s.spec.key for s in signals if isinstance(s, Signal) and not s.vector}
+            if missing:
+                raise ValueError(f"{signal.spec.key} is derived from {sorted(missing)}: add it to signals")

@@ -1,0 +1,65 @@
+"""What a Trainer intends: how many steps, which metric decides, and, at the end, why it stopped."""
+
+import math
+from typing import Any
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, GradientAccumulationScheduler, ModelCheckpoint
+
+from stabilimeter.records.manifest import RunStatus
+
+
+def _callbacks(trainer: Any) -> list[Callback]:
+    """The Trainer sets its public attribute ``callbacks`` where a type checker does not see it."""
+    return list(trainer.callbacks)
+
+
+def planned_steps(trainer: Trainer, module: LightningModule) -> int | None:
+    """Optimizer steps that the Trainer will do if nothing stops it; None if unbounded or up to the user's own loop."""
+    if not module.automatic_optimization:
+        return trainer.max_steps if trainer.max_steps >= 0 else None
+    try:
+        steps = trainer.estimated_stepping_batches
+    except MisconfigurationException:  # accumulation that changes between epochs
+        steps = _scheduled_steps(trainer)
+    return int(steps) if math.isfinite(steps) and steps >= 0 else None
+
+
+def _scheduled_steps(trainer: Trainer) -> float:
+    scheduler = next((c for c in _callbacks(trainer) if isinstance(c, GradientAccumulationScheduler)), None)
+    limit = trainer.max_steps if trainer.max_steps >= 0 else math.inf
+    if scheduler is None or trainer.max_epochs is None or trainer.max_epochs < 0:
+        return limit
+    epochs = range(trainer.max_epochs)
+    steps = sum(math.ceil(trainer.num_training_batches / scheduler.get_accumulate_grad_batches(e)) for e in epochs)
+    return min(steps, limit)
+
+
+def monitored_metric(trainer: Trainer) -> tuple[str | None, str | None]:
+    """Name and mode (``"min"`` or ``"max"``) of the metric that the Trainer's checkpoint or early stopping follows."""
+    for callback in _callbacks(trainer):
+        if isinstance(callback, ModelCheckpoint) and callback.monitor is not None:
+            return callback.monitor, callback.mode
+    for callback in _callbacks(trainer):
+        if isinstance(callback, EarlyStopping) and callback.monitor is not None:
+            return callback.monitor, callback.mode
+    return None, None
+
+
+def ending(trainer: Trainer, planned: int | None, nonfinite: str | None) -> tuple[RunStatus, str | None]:
+    """How a fit that returned has ended, and why.
+
+    Args:
+        trainer: The Trainer.
+        planned: Its planned steps.
+        nonfinite: What is not finite at the end, in words; None if all is well.
+    """
+    if nonfinite is not None:
+        return RunStatus.DIVERGED, nonfinite
+    if trainer.should_stop and (planned is None or trainer.global_step < planned):
+        for callback in _callbacks(trainer):
+            if isinstance(callback, EarlyStopping) and callback.stopped_epoch:
+                return RunStatus.STOPPED, f"early stopping on {callback.monitor}"
+        return RunStatus.STOPPED, "trainer.should_stop was set"
+    return RunStatus.COMPLETED, None

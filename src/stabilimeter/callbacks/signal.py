@@ -1,0 +1,88 @@
+"""What a signal is: a description, a moment, and a function that measures it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stabilimeter.callbacks.step_view import StepView
+from stabilimeter.records.manifest import SignalSpec
+
+Measured = Tensor | float | None
+"""A 0-d tensor on the device (or a vector), a number that was never on it, or None: nothing to measure this time."""
+
+
+class Moment(str, Enum):
+    """When, within an optimizer step, a signal is measured."""
+
+    GRADIENT = "before the optimizer step: gradients accumulated and unscaled, not yet clipped"
+    CLIPPED = "before the optimizer step, right after clipping"
+    UPDATE = "right after the optimizer step"
+    STEP_END = "when the step is over; the mean over its micro-batches"
+    FLUSH = "derived on the host from recorded values"
+
+
+class Reduction(str, Enum):
+    """How the values of several ranks become one."""
+
+    MEAN = "mean over ranks"
+    ROOT_SUM_SQUARE = "root of the sum of squares over shards; equal on all ranks if nothing is sharded"
+    RANK_ZERO = "rank 0"
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Something measured at every optimizer step (or, for a vector, at a stride).
+
+    Attributes:
+        spec: Key, unit, `Moment` and `Reduction`.
+        measure: Reads a `StepView` at that moment. It must not read the device: it returns 0-d tensors as they are.
+        divided_by: A second measurement, with the same moment and reduction, that divides the first after both have
+            been combined over the ranks (a ratio of norms is not a norm of ratios).
+        vector: One number per parameter tensor instead of one number.
+    """
+
+    spec: SignalSpec
+    measure: Callable[[StepView], Measured]
+    divided_by: Callable[[StepView], Measured] | None = None
+    vector: bool = False
+
+    @property
+    def moment(self) -> Moment:
+        """The moment, as the enum."""
+        return Moment(self.spec.moment)
+
+
+@dataclass(frozen=True)
+class DerivedSignal:
+    """Something computed on the host, at the flush, from the recent values of other signals.
+
+    Attributes:
+        spec: Key, unit and so on; the moment is `Moment.FLUSH`.
+        sources: Keys of the signals it needs.
+        window: Number of last steps it looks at.
+        derive: Maps one array per source, shape (num_steps, window), NaN where there is no value, to (num_steps,).
+    """
+
+    spec: SignalSpec
+    sources: tuple[str, ...]
+    window: int
+    derive: Callable[..., NDArray[np.float64]]
+
+
+AnySignal = Signal | DerivedSignal
+
+
+def for_optimizer(signals: Sequence[AnySignal], suffix: str) -> list[AnySignal]:
+    """The same signals for one of several optimizers: every key, and every source, gets ``suffix``."""
+    return [_renamed(signal, suffix) for signal in signals]
+
+
+def _renamed(signal: AnySignal, suffix: str) -> AnySignal:
+    spec = replace(signal.spec, key=signal.spec.key + suffix)
+    if isinstance(signal, DerivedSignal):
+        return replace(signal, spec=spec, sources=tuple(source + suffix for source in signal.sources))
+    return replace(signal, spec=spec)

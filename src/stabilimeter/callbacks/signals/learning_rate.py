@@ -1,0 +1,19 @@
+"""Learning rate."""
+
+from torch import Tensor
+
+from stabilimeter.callbacks.signal import Moment, Reduction, Signal
+from stabilimeter.callbacks.step_view import StepView
+from stabilimeter.records import keys
+from stabilimeter.records.manifest import SignalSpec
+
+
+def learning_rate(view: StepView) -> Tensor | float | None:
+    """Learning rate of the optimizer's first parameter group, as used by the step."""
+    return view.learning_rate
+
+
+LEARNING_RATE = Signal(
+    SignalSpec(keys.OPTIM_LR, unit="", moment=Moment.GRADIENT, reduction=Reduction.RANK_ZERO, positive=True),
+    measure=learning_rate,
+)

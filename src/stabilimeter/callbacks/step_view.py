@@ -1,0 +1,58 @@
+"""What signals may look at during one optimizer step."""
+
+from torch import Tensor
+
+from stabilimeter.callbacks.gradients import Gradients
+from stabilimeter.callbacks.update_sketch import UpdateSketch
+
+
+class StepView:
+    """One optimizer step in progress. Nothing here has been read back from the device.
+
+    Attributes:
+        step: Number of optimizer steps done before this one.
+        learning_rate: Of the first parameter group, as used by this step; None if it has none.
+        loss: Mean loss over the micro-batches of the step, not divided by their number; None if there was none.
+        clipped_norm: Gradient norm after clipping; None if nothing clipped.
+        step_s: Wall time of the step in seconds; None if not known.
+    """
+
+    def __init__(self, gradients: Gradients, sketch: UpdateSketch) -> None:
+        self._gradients = gradients
+        self._sketch = sketch
+        self.begin(-1, None)
+
+    def begin(self, step: int, learning_rate: float | Tensor | None) -> None:
+        """Forget the previous step."""
+        self.step = step
+        self.learning_rate = learning_rate
+        self.loss: Tensor | None = None
+        self.clipped_norm: Tensor | None = None
+        self.step_s: float | None = None
+        self._gradient_norm: Tensor | None = None
+
+    @property
+    def gradient_norm(self) -> Tensor | None:
+        """2-norm of all gradients of this optimizer; None if no parameter has one."""
+        if self._gradient_norm is None:
+            self._gradient_norm = self._gradients.norm()
+        return self._gradient_norm
+
+    def reuse_gradient_norm(self, norm: Tensor | None) -> None:
+        """Take a norm that was computed anyway."""
+        self._gradient_norm = norm
+
+    @property
+    def layer_gradient_norms(self) -> Tensor | None:
+        """2-norm of each gradient, shape (num_parameters,), 0 where there is none; None if no parameter has one."""
+        return self._gradients.norm_per_tensor()
+
+    @property
+    def update_norm(self) -> Tensor | None:
+        """2-norm of the change of the parameters."""
+        return self._sketch.update_norm
+
+    @property
+    def weight_norm(self) -> Tensor | None:
+        """2-norm of the parameters before the step."""
+        return self._sketch.weight_norm

@@ -1,0 +1,232 @@
+"""One optimizer, followed through its steps: measures every signal at its moment, into a buffer on the device."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stabilimeter.callbacks.buffer import Buffer
+from stabilimeter.callbacks.clock import Stopwatch
+from stabilimeter.callbacks.gradients import HALF_PRECISION, Gradients
+from stabilimeter.callbacks.measuring_plan import MeasuringPlan
+from stabilimeter.callbacks.sharding import holders, is_sharded
+from stabilimeter.callbacks.signal import Measured, Moment, Signal
+from stabilimeter.callbacks.step_view import StepView
+from stabilimeter.callbacks.update_sketch import UpdateSketch
+
+
+@dataclass(frozen=True)
+class Block:
+    """What a flush took from a track, on the host.
+
+    Attributes:
+        keys: Key of each column.
+        steps: Step of each row.
+        values: Shape (num_rows, num_keys).
+        measured: Which values exist, same shape.
+        wall_times: When each row was complete, in seconds since the epoch.
+        batches: Batch index of each row within its epoch.
+        epochs: Epoch of each row.
+        vectors: Key, step and values of each vector.
+    """
+
+    keys: list[str]
+    steps: NDArray[np.int64]
+    values: NDArray[np.float64]
+    measured: NDArray[np.bool_]
+    wall_times: NDArray[np.float64]
+    batches: list[int]
+    epochs: list[int]
+    vectors: list[tuple[str, int, NDArray[np.float64]]]
+
+
+class Track:
+    """The steps of one optimizer.
+
+    Args:
+        optimizer: The optimizer.
+        signals: What to measure.
+        layers: Parameters of per-tensor vectors, in the order of their names.
+        vector_stride: Measure vectors at steps divisible by this.
+        clipping_follows: Clipping comes after ``on_before_optimizer_step``; the gradients are measured there, together.
+        strategy: The Trainer's strategy.
+        world_size: Number of ranks.
+    """
+
+    def __init__(
+        self,
+        optimizer: Any,
+        signals: Sequence[Signal],
+        *,
+        layers: Sequence[Tensor],
+        vector_stride: int,
+        clipping_follows: bool,
+        strategy: Any,
+        world_size: int,
+    ) -> None:
+        self._optimizer = optimizer
+        self._plan = MeasuringPlan(signals)
+        self._layers = layers
+        self._vector_stride = vector_stride
+        self._clipping_follows = clipping_follows
+        self._strategy = strategy
+        self._world_size = world_size
+        self._look_at_parameters()
+        device = self._parameters[0].device if self._parameters else torch.device("cpu")
+        sharded = is_sharded(self._parameters, strategy)
+        self._buffer = Buffer(self._plan.reductions, device=device, world_size=world_size, sharded=sharded)
+        self._row: list[Measured] = []
+        self._is_open = self._has_gradients = self._has_stepped = False
+        self._stopwatch = Stopwatch()
+        self._forget_rows()
+
+    def __len__(self) -> int:
+        return len(self._buffer)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a step has begun and is not over."""
+        return self._is_open
+
+    @property
+    def has_stepped(self) -> bool:
+        """Whether a step has begun, and the parameters have been updated."""
+        return self._is_open and self._has_stepped
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether the loss of the open step is known."""
+        return self._is_open and self._view.loss is not None
+
+    def before_step(self, step: int) -> None:
+        """Gradients are complete. A closure may get here several times in one step: the first counts."""
+        if self._begin(step) and not self._clipping_follows:
+            self._measure_gradients()
+
+    def around_clipping(self, step: int, total: Tensor | None, clip_val: float, clip: Callable[[], None]) -> None:
+        """Gradients are about to be clipped by ``clip``, with the total norm ``total`` if that is known already."""
+        self._begin(step)  # manual optimization clips before it steps
+        reusable = total is not None and not self._sharded and total.dtype not in HALF_PRECISION
+        if not self._has_gradients:
+            if reusable:
+                self._view.reuse_gradient_norm(total)
+            self._measure_gradients()
+        clip()
+        with torch.no_grad():
+            if total is not None and reusable:
+                self._view.clipped_norm = total * (clip_val / (total + 1e-6)).clamp(max=1.0)
+            else:
+                self._view.clipped_norm = self._gradients.norm()
+            self._measure(Moment.CLIPPED)
+
+    def after_step(self) -> None:
+        """The parameters have been updated."""
+        if not self._is_open:
+            return
+        if not self._has_gradients:
+            self._measure_gradients()
+        if self._measures_updates:
+            with torch.no_grad():
+                self._sketch.after_step()
+        self._measure(Moment.UPDATE)
+        self._has_stepped = True
+
+    def set_loss(self, loss: Tensor | None) -> None:
+        """The loss of the open step is known; without one, what was known before stays."""
+        if loss is not None:
+            self._view.loss = loss
+
+    def end_step(self) -> None:
+        """The step is over, also one that a gradient scaler has skipped."""
+        if not self._is_open:
+            return
+        if not self._has_stepped:
+            self.after_step()
+        self._view.step_s = self._stopwatch.lap()
+        self._measure(Moment.STEP_END)
+        self._buffer.add(self._row)
+        self._steps.append(self._view.step)
+        self._wall_times.append(time.time())
+        self._is_open = False
+
+    def end_batch(self, epoch: int, batch_idx: int) -> None:
+        """All steps since the last call belong to this batch."""
+        new = len(self._steps) - len(self._batches)
+        self._batches += [batch_idx] * new
+        self._epochs += [epoch] * new
+
+    def pause(self) -> None:
+        """Time spent until now belongs to no step."""
+        self._stopwatch.restart()
+
+    def take(self, *, combine: bool) -> Block:
+        """Empty the buffer; see `Buffer.take`."""
+        columns, measured, vectors = self._buffer.take(combine=combine)
+        keys = self._plan.keys
+        block = Block(
+            keys=list(keys),
+            steps=np.array(self._steps, dtype=np.int64),
+            values=self._plan.signal_values(columns),
+            measured=measured[:, : len(keys)],
+            wall_times=np.array(self._wall_times),
+            batches=self._batches,
+            epochs=self._epochs,
+            vectors=[(key, step, vector) for (key, step), vector in zip(self._vector_rows, vectors, strict=True)],
+        )
+        self._forget_rows()
+        return block
+
+    def _begin(self, step: int) -> bool:
+        """Open a row for ``step``; False if it is open already."""
+        if self._is_open and self._view.step == step:
+            return False
+        self.end_step()
+        groups = self._optimizer.param_groups
+        if len(groups) != self._num_groups:  # finetuning adds groups during training
+            self._look_at_parameters()
+        self._row = [None] * len(self._plan.reductions)
+        self._is_open, self._has_gradients, self._has_stepped = True, False, False
+        self._view.begin(step, groups[0].get("lr"))
+        if self._measures_updates:
+            with torch.no_grad():
+                self._sketch.before_step()
+        return True
+
+    def _measure_gradients(self) -> None:
+        self._has_gradients = True
+        self._measure(Moment.GRADIENT)
+
+    def _measure(self, moment: Moment) -> None:
+        with torch.no_grad():
+            for column, measure in self._plan.scalars[moment]:
+                self._row[column] = measure(self._view)
+            vectors = self._plan.vectors[moment]
+            if vectors and self._view.step % self._vector_stride == 0:
+                for index, measure in vectors:
+                    vector = measure(self._view)
+                    if isinstance(vector, Tensor):
+                        self._buffer.add_vector(vector)
+                        self._vector_rows.append((self._plan.vector_keys[index], self._view.step))
+
+    def _look_at_parameters(self) -> None:
+        groups = self._optimizer.param_groups
+        self._num_groups = len(groups)
+        self._parameters: list[Tensor] = list(dict.fromkeys(p for group in groups for p in group["params"]))
+        self._sharded = is_sharded(self._parameters, self._strategy)
+        count = holders(self._parameters, self._world_size, self._strategy)
+        self._gradients = Gradients(self._parameters, count, self._layers)
+        self._sketch = UpdateSketch(self._parameters, count)
+        self._view = StepView(self._gradients, self._sketch)
+        self._measures_updates = bool(self._plan.scalars[Moment.UPDATE] or self._plan.vectors[Moment.UPDATE])
+
+    def _forget_rows(self) -> None:
+        self._steps: list[int] = []
+        self._wall_times: list[float] = []
+        self._batches: list[int] = []
+        self._epochs: list[int] = []
+        self._vector_rows: list[tuple[str, int]] = []

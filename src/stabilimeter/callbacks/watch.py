@@ -1,0 +1,114 @@
+"""Incidents as they happen: every watched series goes through `stabilimeter.stats.detection`, value by value."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from stabilimeter.stats import detection
+from stabilimeter.stats.incident import Incident, Kind
+from stabilimeter.stats.window import Forecast, Window
+
+Evidence = Callable[[int], Mapping[str, Any]]
+"""What is known of the i-th value of a block, as plain JSON values."""
+
+
+class Watch:
+    """The detectors of a run.
+
+    Attributes:
+        first_nonfinite: Key and step of the first non-finite value of the run, once there was one.
+    """
+
+    def __init__(self) -> None:
+        self._states: dict[str, detection.State] = {}
+        self._without_direction: set[str] = set()
+        self._evidence: dict[str, dict[str, Any]] = {}
+        self.first_nonfinite: tuple[str, int] | None = None
+
+    def extend(
+        self,
+        key: str,
+        steps: Sequence[int],
+        values: Sequence[float],
+        evidence: Evidence,
+        *,
+        mode: str | None = "min",
+        positive: bool = False,
+    ) -> list[Incident]:
+        """Judge more values of one series.
+
+        Args:
+            key: Name of the series.
+            steps: Step of each value.
+            values: The values, in the same order.
+            evidence: What to attach to an incident that begins at the i-th value; asked only then.
+            mode: ``"min"`` if high values are bad, ``"max"`` if low ones are; None if nobody knows, so that only
+                non-finite values are incidents.
+            positive: Judge logarithms.
+
+        Returns:
+            The incidents that these values brought to an end.
+        """
+        state = self._states.get(key)
+        if state is None:
+            state = detection.start(mode=mode or "both", positive=positive, key=key)
+            if mode is None:
+                self._without_direction.add(key)
+        incidents: list[Incident] = []
+        for i, (step, value) in enumerate(zip(steps, values, strict=True)):
+            before = state.episode
+            state, ended = detection.step(state, step, value)
+            incidents += self._told(ended)
+            episode = state.episode
+            if episode is not None and (before is None or before.first_step != episode.first_step):
+                self._evidence[key] = dict(evidence(i))
+                if not episode.finite and self.first_nonfinite is None:
+                    self.first_nonfinite = (key, step)
+        self._states[key] = state
+        return incidents
+
+    def finish(self) -> list[Incident]:
+        """The incidents that are still open at the end of the run."""
+        return [told for state in self._states.values() for told in self._told(detection.finish(state))]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything, as plain tuples, numbers and texts."""
+        return {
+            "states": {key: _plain(state) for key, state in self._states.items()},
+            "without_direction": sorted(self._without_direction),
+            "evidence": self._evidence,
+            "first_nonfinite": self.first_nonfinite,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        self._states = {key: _state(plain) for key, plain in state["states"].items()}
+        self._without_direction = set(state["without_direction"])
+        self._evidence = dict(state["evidence"])
+        self.first_nonfinite = state["first_nonfinite"]
+
+    def _told(self, incident: Incident | None) -> list[Incident]:
+        """``incident`` with its evidence; nothing if there is none, or if nobody can tell whether it is bad."""
+        if incident is None or (incident.key in self._without_direction and incident.kind is not Kind.NONFINITE):
+            return []
+        return [replace(incident, evidence={**incident.evidence, **self._evidence.get(incident.key, {})})]
+
+
+def _plain(item: Any) -> Any:
+    return tuple(_plain(part) for part in item) if isinstance(item, tuple) else item
+
+
+def _state(plain: Any) -> detection.State:
+    """The inverse of `_plain`: a checkpoint may hold tuples, but not named ones."""
+    rule, window, weights, episode, flagged = plain
+    return detection.State(detection.Rule(*rule), Window(*window), weights, _episode(episode), flagged)
+
+
+def _episode(plain: Any) -> detection.Episode | None:
+    if plain is None:
+        return None
+    fields = dict(zip(detection.Episode._fields, plain, strict=True))
+    window = fields["window"]
+    fields["baseline"] = Forecast(*fields["baseline"])
+    fields["window"] = None if window is None else Window(*window)
+    return detection.Episode(**fields)
