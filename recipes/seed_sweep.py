@@ -6,12 +6,11 @@ python recipes/seed_sweep.py --multirun 'seed=range(0,10)' experiment=char_gpt t
 Everything that can be set, and how to train your own module: conf/seed_sweep.yaml.
 """
 
+import logging
 import sys
 import warnings
-from pathlib import Path
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -24,16 +23,17 @@ def main(config: DictConfig) -> None:
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
         sys.exit(f"nothing to train: give a value to {', '.join(missing)}; conf/experiment/own.yaml shows how")
-    if not claim(Path(HydraConfig.get().runtime.output_dir), config):
+    if not claim(config.seed):
         return
 
-    import lightning as L  # noqa: N812 - here, because it takes seconds: mistakes above are answered at once
+    from lightning import seed_everything  # here, because it takes seconds: mistakes above are answered at once
 
+    logging.getLogger("lightning").handlers.clear()  # it has the run's log file already
     # Data in memory needs no workers; the other comes from Lightning's use of PyTorch.
     warnings.filterwarnings("ignore", message=".*does not have many workers")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
 
-    L.seed_everything(config.seed, workers=True)
+    seed_everything(config.seed, workers=True)
     model = instantiate(config.model)
     datamodule = instantiate(config.datamodule)
     callbacks = [instantiate(callback) for callback in config.callbacks.values()]

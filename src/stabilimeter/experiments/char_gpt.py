@@ -1,10 +1,11 @@
 """A character-level transformer on the English text of Python's own help topics (about 460,000 characters)."""
 
-import lightning as L
-import torch
-import torch.nn.functional as F  # noqa: N812
 from pydoc_data.topics import topics  # type: ignore[import-untyped,unused-ignore]
+
+import torch
+from lightning import LightningDataModule, LightningModule
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 from torch.utils.data import DataLoader, TensorDataset
 
 Batch = tuple[Tensor, Tensor]
@@ -34,13 +35,13 @@ class Block(nn.Module):
         batch, length, width = x.shape
         qkv = self.qkv(self.attention_norm(x)).view(batch, length, 3, self.num_heads, width // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        attended = scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.attention_out(attended.transpose(1, 2).reshape(batch, length, width))
         mixed: Tensor = x + self.mlp(self.mlp_norm(x))
         return mixed
 
 
-class CharGPT(L.LightningModule):
+class CharGPT(LightningModule):
     """A small GPT over characters. Logs ``val/loss`` in nats per character.
 
     Args:
@@ -103,10 +104,10 @@ class CharGPT(L.LightningModule):
 
     def _loss(self, batch: Batch) -> Tensor:
         text, following = batch
-        return F.cross_entropy(self(text).flatten(0, 1), following.flatten())
+        return cross_entropy(self(text).flatten(0, 1), following.flatten())
 
 
-class HelpTopics(L.LightningDataModule):
+class HelpTopics(LightningDataModule):
     """The text cut into windows; every tenth window is for validation, whatever the seed.
 
     Args:

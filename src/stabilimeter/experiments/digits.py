@@ -1,17 +1,17 @@
 """Handwritten digits (scikit-learn, 1,797 images of 8 x 8 pixels) and a small convolutional network."""
 
-import lightning as L
 import torch
-import torch.nn.functional as F  # noqa: N812
+from lightning import LightningDataModule, LightningModule
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 Batch = tuple[Tensor, Tensor]
 
 
-class DigitsCNN(L.LightningModule):
+class DigitsCNN(LightningModule):
     """Two 3 x 3 convolutions with batch normalisation, then one linear layer.
 
     Logs ``val/accuracy`` and ``val/loss``.
@@ -48,16 +48,15 @@ class DigitsCNN(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean cross-entropy of one batch, in nats."""
         images, labels = batch
-        return F.cross_entropy(self(images), labels)
+        return cross_entropy(self(images), labels)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Logs the mean over the validation images."""
         images, labels = batch
         logits = self(images)
-        self.log("val/loss", F.cross_entropy(logits, labels), batch_size=len(labels))
-        self.log(
-            "val/accuracy", (logits.argmax(dim=1) == labels).float().mean(), batch_size=len(labels), prog_bar=True
-        )
+        accuracy = (logits.argmax(dim=1) == labels).float().mean()
+        self.log("val/loss", cross_entropy(logits, labels), batch_size=len(labels))
+        self.log("val/accuracy", accuracy, batch_size=len(labels), prog_bar=True)
 
     def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]
         """AdamW with a cosine schedule per step."""
@@ -67,7 +66,7 @@ class DigitsCNN(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class DigitsData(L.LightningDataModule):
+class DigitsData(LightningDataModule):
     """The digits, split once and for all: what differs between seeds is initialisation, data order and dropout.
 
     Args:

@@ -1,17 +1,17 @@
 """Breast cancer (scikit-learn, 569 patients, 30 measurements of cell nuclei) and a small perceptron."""
 
-import lightning as L
 import torch
-import torch.nn.functional as F  # noqa: N812
+from lightning import LightningDataModule, LightningModule
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader, TensorDataset
 
 Batch = tuple[Tensor, Tensor]
 
 
-class TabularMLP(L.LightningModule):
+class TabularMLP(LightningModule):
     """Two hidden layers with dropout. Logs ``val/accuracy`` and ``val/loss``.
 
     Args:
@@ -42,14 +42,14 @@ class TabularMLP(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean cross-entropy of one batch, in nats."""
         features, benign = batch
-        return F.binary_cross_entropy_with_logits(self(features), benign)
+        return binary_cross_entropy_with_logits(self(features), benign)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Logs the mean over the validation patients."""
         features, benign = batch
         logits = self(features)
         accuracy = ((logits > 0) == (benign > 0.5)).float().mean()
-        self.log("val/loss", F.binary_cross_entropy_with_logits(logits, benign), batch_size=len(benign))
+        self.log("val/loss", binary_cross_entropy_with_logits(logits, benign), batch_size=len(benign))
         self.log("val/accuracy", accuracy, batch_size=len(benign), prog_bar=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -57,7 +57,7 @@ class TabularMLP(L.LightningModule):
         return torch.optim.AdamW(self.parameters(), lr=self.lr)
 
 
-class BreastCancerData(L.LightningDataModule):
+class BreastCancerData(LightningDataModule):
     """The patients, split once and for all; features standardised by the training patients.
 
     Args:

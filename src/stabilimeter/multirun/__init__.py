@@ -1,0 +1,4 @@
+"""Sweeps under Hydra: checked before they start, resumed by the same command, summarised when they end."""
+
+from stabilimeter.multirun.claim import claim as claim
+from stabilimeter.multirun.hook import MultirunSummary as MultirunSummary

@@ -1,0 +1,68 @@
+"""What follows a sweep: the summary of what it left on disk."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stabilimeter.analysis.summarize import summarize
+from stabilimeter.present.tensorboard import write_summary_runs
+from stabilimeter.present.terminal import render, show
+from stabilimeter.records import strict_json
+from stabilimeter.records.manifest import MANIFEST_FILE, RECORD_DIR
+from stabilimeter.records.sweep import read_sweep
+
+SUMMARY_FILE = "summary.json"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the runs of a sweep stand.
+
+    Attributes:
+        folder: The folder that holds all of them, and that was summarised.
+        n_trained: Runs that this sweep trained; the others were finished before.
+        failed: Folders of the failed runs among them, relative to ``folder``.
+    """
+
+    folder: Path
+    n_trained: int
+    failed: tuple[str, ...]
+
+
+def job_folders(sweep_dir: Path, output_subdir: str | None, since_ns: int) -> list[Path]:
+    """Folders of the jobs that Hydra started in ``sweep_dir`` since ``since_ns`` (by the clock of the file system)."""
+    saved = sweep_dir.rglob(f"{output_subdir}/overrides.yaml")
+    return sorted(path.parent.parent for path in saved if path.stat().st_mtime_ns >= since_ns)
+
+
+def common_folder(jobs: Sequence[Path]) -> Path:
+    """The deepest folder that holds all of ``jobs``, so that a summary leaves out other sweeps beside this one.
+
+    >>> common_folder([Path("multirun/gpt/lr=0.1/seed=0"), Path("multirun/gpt/lr=1.0/seed=0")]).as_posix()
+    'multirun/gpt'
+    """
+    return Path(os.path.commonpath([job.parent for job in jobs]))
+
+
+def end(jobs: Sequence[Path], since_ns: int) -> Ending:
+    """Summarises, prints, and writes ``summary.json`` and the runs for TensorBoard.
+
+    Args:
+        jobs: Folders of the runs of this sweep, at least one.
+        since_ns: When it began.
+    """
+    folder = common_folder(jobs)
+    summary = summarize(read_sweep(folder), rng=np.random.default_rng(0))
+    target = write_summary_runs(summary, folder)
+    (target / SUMMARY_FILE).write_text(strict_json.dumps(summary.to_dict(), indent=1) + "\n", encoding="utf-8")
+    show(render(summary, folder, folder), sys.stdout)
+    failed = tuple(
+        run.path for group in summary.groups for run in group.runs if run.failed and folder / run.path in jobs
+    )
+    manifests = [job / RECORD_DIR / MANIFEST_FILE for job in jobs]
+    trained = [path for path in manifests if path.exists() and path.stat().st_mtime_ns >= since_ns]
+    return Ending(folder, len(trained), failed)
