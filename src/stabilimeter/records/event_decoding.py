@@ -40,7 +40,7 @@ class EventFile:
         path: The file.
         scalars: Tag to its points.
         vectors: Tag to its points, for vectors that we wrote; one track per length that occurs.
-        session_starts: ``(position in the file, step)`` of each mark that supersedes what came before, from that step on.
+        session_starts: ``(position in the file, step)`` of each mark that supersedes what came before, from that step.
         torn_at: Byte offset of an unfinished event at the end; None if the file ends properly.
         size: Bytes in the file.
     """

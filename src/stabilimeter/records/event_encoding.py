@@ -1,8 +1,8 @@
 """Training values as the bytes of a TensorBoard event file.
 
 An event file is a sequence of TFRecord frames: length (uint64), its masked CRC32C, the event, its masked CRC32C.
-Scalars of one step share one event, as ``simple_value``: they are float32 on disk. A finite number beyond float32 is kept
-as a float64 tensor, so that it does not turn into infinity.
+Scalars of one step share one event, as ``simple_value``: they are float32 on disk. A finite number beyond float32 is
+kept as a float64 tensor, so that it does not turn into infinity.
 
 The messages are event.proto, summary.proto and tensor.proto of TensorBoard, written field by field: importing the
 generated classes takes longer than writing a whole run, and a block of steps is one NumPy expression.
@@ -168,13 +168,15 @@ def scalar_block(
     """
     with np.errstate(over="ignore"):
         single: NDArray[np.float32] = np.asarray(values, np.float64).astype("<f4")
-    beyond = (np.isinf(single) & np.isfinite(values)).any(axis=1)
+    beyond = np.logical_or.reduce(np.isinf(single) & np.isfinite(values), axis=1)
     if logged is None and not beyond.any():
         return b"".join(_frames(tuple(tags), steps, single, wall_times))
-    mask: NDArray[np.bool_] = np.ones(single.shape, bool) if logged is None else np.asarray(logged, bool)
+    mask = np.ones(single.shape, np.bool_) if logged is None else np.asarray(logged, np.bool_)
     frames: list[bytes] = [b""] * len(steps)
     rows_with: dict[bytes, list[int]] = {}
-    for row in mask.any(axis=1).nonzero()[0].tolist():
+    for row in range(len(mask)):
+        if not mask[row].any():
+            continue
         if beyond[row]:
             present = {tags[column]: float(values[row, column]) for column in np.flatnonzero(mask[row]).tolist()}
             frames[row] = scalars_event(float(wall_times[row]), int(steps[row]), present)

@@ -2,8 +2,8 @@
 
 Files count in the order in which they were started. Then:
 
-- A mark ``SessionLog.START`` at step ``s`` supersedes what was recorded before it from step ``s`` on. Our writer sets it
-  at each resume, and so does ``SummaryWriter(purge_step=s)``. A mark at step 0 starts a new run.
+- A mark ``SessionLog.START`` at step ``s`` supersedes what was recorded before it from step ``s`` on. Our writer sets
+  it at each resume, and so does ``SummaryWriter(purge_step=s)``. A mark at step 0 starts a new run.
 - A file without such a mark that starts where an earlier one did, or before, is another run in the same folder. One
   that starts later continues the earlier one and supersedes it from there on. What counts is the majority of the tags
   that both log after step 0; files that share none belong together.
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stabilimeter.records.event_decoding import EventFile, Track, read_event_file
+from stabilimeter.records.record_error import RecordError
 
 EVENT_FILE_MARK = "tfevents"
 
@@ -68,11 +69,14 @@ def read_event_log(paths: Sequence[Path]) -> EventLog:
         if file.torn_at is not None:
             rest = file.size - file.torn_at
             notes.append(f"{file.path.name}: unfinished last event left out (byte {file.torn_at}, {rest} bytes)")
-    run, marks = _newest_run([file for file in files if file.session_starts or _first_steps(file)] or files, notes)
-    scalars, conflicts = _joined([file.scalars for file in run], marks)
-    vectors, _ = _joined([file.vectors for file in run], marks)
-    if conflicts and not marks:
-        notes.append(f"{conflicts} points logged twice at one step with different values: the later one counts")
+    if not any(file.session_starts for file in files):
+        files = [file for file in files if _first_steps(file)] or files
+    run, marks = _newest_run(files, notes)
+    name = str(run[0].path.parent) if run else ""
+    scalars, conflicts = _joined([file.scalars for file in run], marks, name)
+    vectors, _ = _joined([file.vectors for file in run], marks, name)
+    if conflicts:
+        notes.append(f"points logged again at their step with another value: {conflicts}; what was logged last counts")
     return EventLog(scalars, vectors, tuple(notes))
 
 
@@ -122,7 +126,7 @@ def _described(run: list[EventFile]) -> str:
     return f"{run[0].path.name}{f' and {len(run) - 1} more' if len(run) > 1 else ''}, {steps}"
 
 
-def _joined(files: list[dict[str, Track]], marks: list[_Mark]) -> tuple[dict[str, Points], int]:
+def _joined(files: list[dict[str, Track]], marks: list[_Mark], name: str) -> tuple[dict[str, Points], int]:
     """One series per tag, and how many points were logged again at their step with another value."""
     parts: dict[str, list[tuple[int, Track]]] = {}
     for number, tracks in enumerate(files):
@@ -132,6 +136,9 @@ def _joined(files: list[dict[str, Track]], marks: list[_Mark]) -> tuple[dict[str
     conflicts = 0
     for tag in sorted(parts):
         kept = [_kept(number, track, marks) for number, track in parts[tag]]
+        widths = {track.values.shape[1:] for track in kept}
+        if len(widths) > 1:
+            raise RecordError(f"{name}: vector {tag!r} changes its length; record it under two names")
         steps = np.concatenate([track.steps for track in kept]) if len(kept) > 1 else kept[0].steps
         values = np.concatenate([track.values for track in kept]) if len(kept) > 1 else kept[0].values
         if (np.diff(steps) <= 0).any():

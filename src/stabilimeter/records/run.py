@@ -107,15 +107,17 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     Raises:
         RecordError: if there is no run at ``path``, several, or one that cannot be read.
     """
-    source = _single_source(Path(path))
-    return run_from(source, label=run_label(source.path), root=source.path)
+    source = single_source(Path(path))
+    return run_from(source, label=own_label(source), root=source.path)
 
 
-def run_label(path: Path) -> str:
-    """Last part of a run's path that says something about it."""
-    whole = path.resolve()
-    parts = significant_parts(whole.with_suffix("") if whole.is_file() else whole)
-    return parts[-1] if parts else whole.name
+def own_label(source: RunSource) -> str:
+    """Name of a run that is read on its own: the last part of its path that says something about it."""
+    path = source.path.resolve()
+    if path.is_file() and source.source is Source.EVENTS:
+        path = path.parent
+    parts = significant_parts(path, Path(path.anchor))
+    return parts[-1] if parts else path.name
 
 
 def run_from(source: RunSource, *, label: str, root: Path) -> Run:
@@ -165,7 +167,12 @@ def run_from(source: RunSource, *, label: str, root: Path) -> Run:
     )
 
 
-def _single_source(path: Path) -> RunSource:
+def single_source(path: Path) -> RunSource:
+    """The only run at ``path``.
+
+    Raises:
+        RecordError: if there is none, or several.
+    """
     if path.is_file():
         if EVENT_FILE_MARK in path.name:
             return RunSource(path, Source.EVENTS)
@@ -176,7 +183,7 @@ def _single_source(path: Path) -> RunSource:
         raise RecordError(f"{path} does not exist; give the folder of a run, an event file or a CSV log")
     if path.name == RECORD_DIR and (path / MANIFEST_FILE).is_file():
         path = path.parent
-    found = list(find_runs(path))
+    found = find_runs(path)
     if len(found) != 1:
         if found:
             raise RecordError(f"{path} holds {len(found)} runs; name one of them, or use read_sweep for all")

@@ -4,13 +4,13 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Literal
 
 from stabilimeter.records.discovery import RunSource, find_runs, natural_key, significant_parts
 from stabilimeter.records.hydra_overrides import overrides_of
 from stabilimeter.records.record_error import RecordError
-from stabilimeter.records.run import Run, run_from, run_label
+from stabilimeter.records.run import Run, own_label, run_from, single_source
 
 _SEED_PART = re.compile(r"(^|,)seed[=_-]?\d+(?=,|$)")
 
@@ -61,7 +61,7 @@ def read_sweep(
         raise RecordError(f"group_by must be 'config' or 'parent', got {group_by!r}")
     if not root.exists():
         raise RecordError(f"{root} does not exist; give a folder with runs")
-    sources = list(find_runs(root)) if root.is_dir() else []
+    sources = find_runs(root) if root.is_dir() else [single_source(root)]
     if not sources:
         raise RecordError(
             f"no run in {root}: it needs folders with a stability record or event files, or CSV logs with a step column"
@@ -79,30 +79,25 @@ def read_sweep(
 
 
 def _labels(sources: list[RunSource], root: Path) -> list[str]:
-    """A name for each run; one that boilerplate would make ambiguous among its neighbours keeps its whole path."""
-    short = [_parts(source.path, root) for source in sources]
+    """A name for each run; runs that only boilerplate tells apart are named by their whole path."""
+    short = [significant_parts(source.path, root) for source in sources]
     labels = []
     for source, parts in zip(sources, short, strict=True):
-        unique = parts and short.count(parts) == 1
-        relative = source.path.relative_to(root)
-        labels.append(parts[-1] if unique else "/".join(relative.parts[len(parts[:-1]) :]) or run_label(source.path))
+        if short.count(parts) > 1:
+            labels.append(source.path.relative_to(root).as_posix())
+        else:
+            labels.append(parts[-1] if parts else own_label(source))
     return labels
-
-
-def _parts(path: Path, root: Path) -> tuple[str, ...]:
-    relative = path.relative_to(root)
-    return significant_parts(relative.with_suffix("") if path.is_file() else relative)
 
 
 def _group_of(run: Run, root: Path, group_by: str) -> tuple[str, str, str]:
     """What kind of group a run is in, the key of the group, and what the run says its label is."""
-    parts = _parts(run.path, root)
+    parts = significant_parts(run.path, root)
     folder = "/".join(parts[:-1])
     name = root.resolve().name
     if group_by == "config" and run.manifest is not None and run.manifest.group:
-        without_seed = [stripped for part in parts if (stripped := _SEED_PART.sub("", part).strip(","))]
-        if len(without_seed) == len(parts) and without_seed == list(parts):
-            without_seed = without_seed[:-1]
+        stripped = [_SEED_PART.sub("", part).strip(",") for part in parts]
+        without_seed = [part for part in stripped if part] if tuple(stripped) != parts else stripped[:-1]
         return "manifest", run.manifest.group, "/".join(without_seed) or name
     overrides = overrides_of(run.path, root) if group_by == "config" else None
     if overrides is not None:
@@ -137,5 +132,4 @@ def _groups(members: dict[tuple[str, str], list[tuple[Run, str]]]) -> tuple[tupl
 def _common_label(labels: list[str]) -> str:
     if len(set(labels)) == 1:
         return labels[0]
-    common = os.path.commonpath([PurePath(label) for label in labels])
-    return common or min(labels, key=natural_key)
+    return os.path.commonpath(labels) or min(labels, key=natural_key)
