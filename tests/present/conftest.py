@@ -61,6 +61,7 @@ class Build:
             metrics={"val/accuracy": self.metric(n=n)},
             metrics_ok={"val/accuracy": self.metric(n=n)},
             stability=self.stability(),
+            primary_metric="val/accuracy",
             bands={"val/accuracy": self.band(n_seeds=n), "train/loss": self.band(n_seeds=n)},
         )
         return replace(group, **changes)

@@ -3,11 +3,12 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
+from stabilimeter.analysis.roles import is_validation
 from stabilimeter.analysis.summary import GroupMetric, GroupSummary, RunSummary, Summary
 from stabilimeter.present.labels import short_labels
+from stabilimeter.present.seeds import finished, seeds_in_words, seeds_named
 from stabilimeter.present.table import Cell, Column, Table, Tone, row
 from stabilimeter.present.wording import (
-    MISSING,
     better_when,
     count,
     incident_in_words,
@@ -17,8 +18,6 @@ from stabilimeter.present.wording import (
     number,
     points,
     printable,
-    seeds_in_words,
-    seeds_named,
 )
 from stabilimeter.present.worst import worst_incidents
 
@@ -35,6 +34,7 @@ MAX_POINT_ROWS = 12
 MAX_METRIC_ROWS = 24
 MAX_FAILURES = 12
 MAX_INCIDENTS = 10
+MAX_NOTES = 20
 
 Named = tuple[str, GroupSummary]
 """A group and the label under which this summary shows it."""
@@ -58,7 +58,7 @@ def sections(summary: Summary) -> list[Table]:
     """Every table that has something to say, in reading order."""
     groups, _ = named_groups(summary)
     makers: list[Callable[[Sequence[Named]], Table | None]] = [
-        lambda named: scores(named, summary.primary_metric),
+        scores,
         points_lost,
         failures,
         lambda named: metrics(named, metric_tags(summary)),
@@ -71,7 +71,7 @@ def sections(summary: Summary) -> list[Table]:
     return tables
 
 
-def scores(groups: Sequence[Named], primary: str | None) -> Table:
+def scores(groups: Sequence[Named]) -> Table:
     """One row per group: the score with its two intervals, how its seeds ended, the primary metric."""
     columns = [
         Column("group"),
@@ -80,9 +80,9 @@ def scores(groups: Sequence[Named], primary: str | None) -> Table:
         Column("if seed\nfinishes", numeric=True),
         Column("seeds\nok"),
     ]
-    if primary is not None:
-        mode = next((group.metrics[primary].mode for _, group in groups if primary in group.metrics), None)
-        columns.append(Column(f"{printable(primary)}\n{better_when(mode) or 'mean over seeds'}"))
+    primaries = {group.primary_metric for _, group in groups}
+    if primaries != {None}:
+        columns.append(Column(_primary_head(groups)))
     rows = []
     for label, group in groups:
         stability = group.stability
@@ -93,8 +93,8 @@ def scores(groups: Sequence[Named], primary: str | None) -> Table:
             interval(*(stability.given_completion or (None, None))),
             Cell(seeds_in_words(group), Tone.BAD if group.n_failed else Tone.GOOD),
         )
-        if primary is not None:
-            cells += row(_primary(group, primary))
+        if primaries != {None}:
+            cells += row(_primary(group, named=len(primaries) > 1))
         rows.append(cells)
     caption = ""
     if any(group.stability.low is not None for _, group in groups):
@@ -105,13 +105,24 @@ def scores(groups: Sequence[Named], primary: str | None) -> Table:
     return Table("", tuple(columns), tuple(rows), caption)
 
 
-def _primary(group: GroupSummary, primary: str) -> str:
-    metric = group.metrics.get(primary)
-    if metric is None or metric.n == 0:
+def _primary_head(groups: Sequence[Named]) -> str:
+    tags = {group.primary_metric for _, group in groups}
+    if len(tags) > 1:
+        return "primary metric\nmean over seeds"
+    tag = tags.pop() or ""
+    mode = next((group.metrics[tag].mode for _, group in groups if tag in group.metrics), None)
+    return f"{printable(tag)}\n{better_when(mode) or 'mean over seeds'}"
+
+
+def _primary(group: GroupSummary, *, named: bool) -> str:
+    tag = group.primary_metric
+    metric = None if tag is None else group.metrics.get(tag)
+    if tag is None or metric is None or metric.n == 0:
         return "no value"
-    n_finished = group.n_runs - group.n_running - group.n_cancelled
     text = mean_and_interval(metric)
-    return text if metric.n == n_finished else f"{text} (n={metric.n})"
+    if metric.n != len(finished(group)):
+        text += f" (n={metric.n})"
+    return f"{printable(tag)} {text}" if named else text
 
 
 def points_lost(groups: Sequence[Named]) -> Table | None:
@@ -125,8 +136,13 @@ def points_lost(groups: Sequence[Named]) -> Table | None:
         half = MAX_POINT_ROWS // 2
         between = row(f"... {count(len(rows) - 2 * half, 'group')} between ...", *[""] * len(COMPONENTS))
         rows = rows[:half] + [between] + rows[-half:]
-    caption = "n/m: not measured, left out of the score" if any(g.stability.not_measured for _, g in scored) else ""
-    return Table("Where the points went, of 100", tuple(columns), tuple(rows), caption)
+    captions = []
+    texts = {cell.text for cells in rows for cell in cells[1:]}
+    if "n/m" in texts:
+        captions.append("n/m: not measured, left out of the score")
+    if any(text.endswith("*") for text in texts):
+        captions.append("*: not measured in every seed")
+    return Table("Where the points went, of 100", tuple(columns), tuple(rows), "; ".join(captions))
 
 
 def _lost(group: GroupSummary) -> list[Cell]:
@@ -134,11 +150,12 @@ def _lost(group: GroupSummary) -> list[Cell]:
     worst = max(lost.values(), default=0.0)
     cells = []
     for component in COMPONENTS:
-        value = lost.get(component)
-        if value is None or component in group.stability.not_measured:
+        value, partly = lost.get(component, 0.0), component in group.stability.not_measured
+        if partly and value == 0:
             cells.append(Cell("n/m", Tone.FAINT))
         else:
-            cells.append(Cell(points(value, 1), Tone.STRONG if value == worst and value > 0 else Tone.PLAIN))
+            tone = Tone.STRONG if value == worst and value > 0 else Tone.PLAIN
+            cells.append(Cell(points(value, 1) + ("*" if partly else ""), tone))
     return cells
 
 
@@ -162,24 +179,33 @@ def failures(groups: Sequence[Named]) -> Table | None:
 
 
 def metric_tags(summary: Summary) -> list[str]:
-    """The metrics worth a table: the primary one first, then those of which it is known which direction is better."""
+    """The metrics worth a table: the primary one, then others of which it is known which direction is better.
+
+    Those on validation data come first.
+    """
     known = {tag for group in summary.groups for tag, metric in group.metrics.items() if metric.mode is not None}
-    first = [] if summary.primary_metric is None else [summary.primary_metric]
-    return first + sorted(known.difference(first))
+    primaries = [summary.primary_metric, *(group.primary_metric for group in summary.groups)]
+    first = list(dict.fromkeys(tag for tag in primaries if tag is not None))
+    return first + sorted(known.difference(first), key=lambda tag: (not is_validation(tag), tag))
 
 
 def metrics(groups: Sequence[Named], tags: Sequence[str]) -> Table | None:
     """Final values over seeds, for as many of the metrics as fit."""
     rows: list[tuple[Cell, ...]] = []
+    shown = 0
     for tag in tags:
         block = _metric_rows(groups, tag)
-        if len(rows) + len(block) <= MAX_METRIC_ROWS:
-            rows += block
+        if len(rows) + len(block) > MAX_METRIC_ROWS:
+            break
+        rows += block
+        shown += 1
     if not rows:
         return None
+    more = len(tags) - shown
     names = ("mean ± 95 %", "sd", "median", "min", "max", "n")
     columns = (Column("metric"), *(Column(name, numeric=True) for name in names))
-    return Table("Final value of the metrics over seeds", columns, tuple(rows))
+    caption = f"{count(more, 'more metric')} in the JSON summary" if more else ""
+    return Table("Final value of the metrics over seeds", columns, tuple(rows), caption)
 
 
 def _metric_rows(groups: Sequence[Named], tag: str) -> list[tuple[Cell, ...]]:
@@ -189,7 +215,7 @@ def _metric_rows(groups: Sequence[Named], tag: str) -> list[tuple[Cell, ...]]:
             continue
         lines.append((label, group.metrics[tag]))
         survivors = group.metrics_ok.get(tag)
-        if group.n_failed and survivors is not None and survivors.n > 0:
+        if survivors is not None and 0 < survivors.n < group.metrics[tag].n:
             lines.append((f"{label}, survivors only", survivors))
     rows = [] if len(groups) == 1 else [row(Cell(printable(tag), Tone.STRONG), *[""] * 6)]
     for label, metric in lines:
@@ -233,6 +259,8 @@ def notes(groups: Sequence[Named], about_all: Iterable[str]) -> Table | None:
     rows = [row("all", printable(note)) for note in about_all]
     for note, labels in where.items():
         everywhere = len(labels) == len(groups)
-        rows.append(row("all" if everywhere else listed(labels, 3) or MISSING, printable(note)))
+        rows.append(row("all" if everywhere else listed(labels, 3), printable(note)))
+    if len(rows) > MAX_NOTES:
+        rows = [*rows[:MAX_NOTES], row("...", f"{len(rows) - MAX_NOTES} more in the JSON summary")]
     columns = (Column("group"), Column("note"))
     return Table("Notes", columns, tuple(rows), heads_needed=False) if rows else None

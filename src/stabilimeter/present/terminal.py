@@ -1,7 +1,9 @@
 """A summary on the terminal: one sentence, one table, then why, and what to do next."""
 
 import io
+import os
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
@@ -12,13 +14,16 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from stabilimeter.analysis.summary import GroupSummary, Summary
+from stabilimeter.present.gate import CheckResult, GateResult, Verdict
+from stabilimeter.present.labels import short_labels
 from stabilimeter.present.table import Cell, Table, Tone
 from stabilimeter.present.tables import Named, named_groups, sections
-from stabilimeter.present.wording import count, points
+from stabilimeter.present.wording import count, number, points
 
+VERDICT_STYLES = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
 STYLES = {Tone.PLAIN: "", Tone.STRONG: "bold", Tone.FAINT: "dim", Tone.GOOD: "green", Tone.BAD: "red"}
-MAX_WIDTH = 110
-MAX_LABEL = 28
+MAX_WIDTH = 100
+MAX_LABEL = 30
 
 
 def render(summary: Summary, folder: Path, tensorboard_dir: Path | None = None) -> RenderableType:
@@ -39,7 +44,10 @@ def render(summary: Summary, folder: Path, tensorboard_dir: Path | None = None) 
 def show(renderable: RenderableType, file: TextIO) -> None:
     """Print: in colour on a terminal that has it, plain into a pipe; commands are never cut."""
     console = Console(file=file, highlight=False)
-    console.print(renderable, width=min(console.width, MAX_WIDTH), crop=False)
+    if console.is_terminal:
+        console.print(renderable, width=min(console.width, MAX_WIDTH), crop=False)
+    else:
+        file.write(to_text(renderable, int(os.environ.get("COLUMNS") or MAX_WIDTH)))
 
 
 def to_text(renderable: RenderableType, width: int = MAX_WIDTH) -> str:
@@ -51,15 +59,16 @@ def to_text(renderable: RenderableType, width: int = MAX_WIDTH) -> str:
 
 def draw(table: Table) -> RenderableType:
     """A table for the terminal, under its title and indented by two columns."""
-    drawn = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_header=table.heads_needed)
-    longest_label = max((len(cells[0].text) for cells in table.rows), default=0)
+    drawn = RichTable(
+        box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_header=table.heads_needed
+    )
     for index, column in enumerate(table.columns):
         drawn.add_column(
             Text(column.name),
             justify="right" if column.numeric else "left",
             no_wrap=column.numeric,
             overflow="fold",
-            min_width=min(longest_label, MAX_LABEL) if index == 0 and table.heads_needed else None,
+            max_width=MAX_LABEL if index == 0 and len(table.columns) > 1 else None,
         )
     for cells in table.rows:
         drawn.add_row(*map(_text, cells))
@@ -102,10 +111,38 @@ def _headline(groups: Sequence[Named], common: str) -> Text:
 
 def _score_in_words(group: GroupSummary) -> str:
     stability = group.stability
-    words = f"{points(stability.score)} of 100"
+    words = f"{points(stability.score, 1)} of 100"
     if stability.low is None or stability.high is None:
         return f"{words} (no interval)"
     return f"{words} (95 % interval {points(stability.low)} to {points(stability.high)})"
+
+
+def render_gate(result: GateResult) -> RenderableType:
+    """One line per check and group, then the answer."""
+    verdicts = Counter(check.verdict for check in result.results)
+    parts = ", ".join(f"{verdicts[verdict]} {verdict.value}" for verdict in Verdict if verdicts[verdict])
+    answer = Text("gate: ").append(result.verdict.value, style=f"bold {VERDICT_STYLES[result.verdict]}")
+    answer.append(f" ({parts})")
+    drawn = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    for _ in range(2):
+        drawn.add_column(no_wrap=True)
+    for _ in range(2):
+        drawn.add_column(overflow="fold")
+    labels, _ = short_labels(list(dict.fromkeys(check.group for check in result.results)))
+    shown = dict(zip(dict.fromkeys(check.group for check in result.results), labels, strict=True))
+    for check in result.results:
+        verdict = Text(check.verdict.value, style=VERDICT_STYLES[check.verdict])
+        drawn.add_row(
+            verdict, Text(shown[check.group]), Text(f"{check.check.score} {check.check.bound}"), _found(check)
+        )
+    return Group(drawn, answer)
+
+
+def _found(check: CheckResult) -> Text:
+    text = Text(number(check.value))
+    if check.low is not None and check.high is not None:
+        text.append(f" [{number(check.low, 3)}, {number(check.high, 3)}]")
+    return text.append(f"; {check.reason}" if check.reason else "")
 
 
 def _next(folder: Path, tensorboard_dir: Path | None) -> RenderableType:

@@ -1,9 +1,9 @@
-"""Numbers, seeds and incidents as people write them; every view of a summary words them alike."""
+"""Numbers and incidents as people write them; every view of a summary words them alike."""
 
 import math
 from collections.abc import Sequence
 
-from stabilimeter.analysis.summary import GroupMetric, GroupSummary, RunSummary
+from stabilimeter.analysis.summary import GroupMetric
 from stabilimeter.stats.incident import Incident, Kind
 
 MISSING = "-"
@@ -97,23 +97,6 @@ def listed(names: Sequence[str], at_most: int = 6) -> str:
     return f"{', '.join(names[:at_most])} and {len(names) - at_most} more"
 
 
-def seeds_named(runs: Sequence[RunSummary], at_most: int = 4) -> str:
-    """How seeds are called: ``seeds 0, 3``, or the folder names of runs that nobody instrumented."""
-    names = [printable(str(run.seed)) for run in runs]
-    if not all(isinstance(run.seed, int) for run in runs):
-        return listed(names, at_most)
-    return f"seed{'' if len(runs) == 1 else 's'} {listed(names, at_most)}"
-
-
-def seeds_in_words(group: GroupSummary) -> str:
-    """How many finished seeds did not fail, and what is left out of that: ``3 of 5``, ``3 of 4, 1 running``."""
-    n_finished = group.n_runs - group.n_running - group.n_cancelled
-    text = f"{n_finished - group.n_failed} of {n_finished}"
-    for n, word in ((group.n_running, "running"), (group.n_cancelled, "cancelled")):
-        text += f", {n} {word}" if n else ""
-    return text
-
-
 def better_when(mode: str | None) -> str:
     """Which direction is better, for a column head; empty if nobody knows."""
     return {"min": "low is good", "max": "high is good"}.get(mode or "", "")
@@ -127,9 +110,9 @@ def incident_in_words(incident: Incident) -> str:
         return f"became {value}" + (f" {lasted}" if incident.end_step > incident.step else "")
     happened = {
         Kind.SPIKE: f"spiked to {value}",
-        Kind.EXCURSION: f"went off to {value} {lasted}",
-        Kind.SHIFT: f"jumped to {value} and stayed there",
-        Kind.DIVERGENCE: f"diverged to {value}",
+        Kind.EXCURSION: f"was off {lasted}, as far as {value}",
+        Kind.SHIFT: f"moved to a new level, as far as {value}",
+        Kind.DIVERGENCE: f"diverged, as far as {value}",
         Kind.COLLAPSE: f"collapsed to {value}",
     }[incident.kind]
     if not math.isfinite(incident.baseline):

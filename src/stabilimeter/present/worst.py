@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stabilimeter.analysis.roles import is_loss, is_validation
 from stabilimeter.analysis.summary import GroupSummary, RunSummary
 from stabilimeter.present.wording import size_in_noise
 from stabilimeter.stats.incident import Incident, Kind
@@ -32,9 +33,10 @@ class WorstOfKind:
 
 
 def worst_incidents(groups: Sequence[GroupSummary]) -> list[WorstOfKind]:
-    """The incidents of a sweep, one entry per group, kind and series, gravest first: by kind, then by size.
+    """The incidents of a sweep, one entry per group, kind and series, gravest first.
 
-    One entry per kind, because fifty spikes of one seed must not hide the divergence of another.
+    Losses and validation metrics, which the score is about, come before other signals; then by kind, then by size. One
+    entry per kind, because fifty spikes of one seed must not hide the divergence of another.
     """
     entries = []
     for group in groups:
@@ -43,7 +45,12 @@ def worst_incidents(groups: Sequence[GroupSummary]) -> list[WorstOfKind]:
             for incident in run.incidents:
                 hits[incident.kind, incident.key].append((run, incident))
         entries += [_entry(group, pairs) for pairs in hits.values()]
-    return sorted(entries, key=lambda entry: (_GRAVITY.index(entry.worst.kind), -_size(entry.worst)))
+    return sorted(entries, key=lambda entry: _rank(entry.worst))
+
+
+def _rank(incident: Incident) -> tuple[bool, int, float]:
+    is_result = is_loss(incident.key) or is_validation(incident.key)
+    return not is_result, _GRAVITY.index(incident.kind), -_size(incident)
 
 
 def _entry(group: GroupSummary, hits: list[tuple[RunSummary, Incident]]) -> WorstOfKind:

@@ -1,0 +1,261 @@
+"""The command line: arguments in, exit status out; everything else happens in the layers below.
+
+Layers are imported by the command that needs them, so that ``--help`` is instant.
+"""
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TextIO
+
+from stabilimeter import __version__
+
+if TYPE_CHECKING:
+    from stabilimeter.analysis.summary import Summary
+    from stabilimeter.records.sweep import Sweep
+
+EXIT_GATE = {"pass": 0, "fail": 1, "inconclusive": 2}
+EXIT_USAGE = 64
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+
+DESCRIPTION = "Is this training recipe stable? Reads the runs of several seeds and answers with numbers."
+
+EPILOG = """\
+examples:
+  stabilimeter summarize multirun/digits_cnn
+  stabilimeter summarize logs --metric val_loss --mode min --json summary.json
+  stabilimeter gate multirun/digits_cnn --checks checks.yaml --junit gate.xml
+
+DIR is a sweep of our recipes, or any folder with TensorBoard or CSV logs of several runs.
+"""
+
+SUMMARIZE_EPILOG = """\
+Where DIR holds records of ours, DIR/summary.json and the runs DIR/stability_summary for TensorBoard
+are refreshed; a folder of other logs is left untouched.
+
+exit status: 0 also when seeds failed; 64 wrong usage or unreadable input
+
+examples:
+  stabilimeter summarize multirun/digits_cnn
+  stabilimeter summarize logs --group-by parent --metric val/bleu --mode max --target 30
+  stabilimeter summarize logs --json - | jq '.groups[].stability.score'
+  stabilimeter summarize logs --tensorboard bands && tensorboard --logdir bands
+"""
+
+GATE_EPILOG = """\
+A checks file is a YAML list; every group of the sweep must pass every line:
+  - {score: failure_rate, max: 0}                # as observed
+  - {score: stability.given_completion, min: 60} # by its 95 % interval
+  - {score: val/accuracy, min: 0.95}             # a metric: by its 95 % interval
+  - {score: spike_rate, max: 1e-3}               # a score of one seed: by the worst seed
+
+exit status: 0 pass, 1 fail, 2 inconclusive, 64 wrong usage or unreadable input
+"""
+
+
+class UsageError(Exception):
+    """Something the user can put right; the message is one line."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line and exit with 64 (2 means 'inconclusive' here)."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and leave."""
+        self.exit(EXIT_USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status.
+
+    Args:
+        argv: Arguments without the program's name; default: those of the process.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal without ± must not stop a summary
+            stream.reconfigure(errors="replace")
+    try:
+        arguments = _parser().parse_args(argv)
+        status: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except UsageError as error:
+        print(f"stabilimeter: {' '.join(str(error).split())}", file=sys.stderr)
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader has gone: what the interpreter still flushes at exit must not raise again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    return status
+
+
+def _parser() -> Parser:
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = Parser("stabilimeter", description=DESCRIPTION, epilog=EPILOG, formatter_class=plain, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"stabilimeter {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    summarize = commands.add_parser(
+        "summarize",
+        help="score, failed seeds, metrics and incidents of every group",
+        description="Summarise the runs in a folder: which groups are stable, which seeds failed, and why.",
+        epilog=SUMMARIZE_EPILOG,
+        formatter_class=plain,
+        allow_abbrev=False,
+    )
+    _add_common(summarize)
+    summarize.add_argument(
+        "--tensorboard", metavar="OUT", type=Path, help="write the bands across seeds as TensorBoard runs below OUT"
+    )
+    summarize.set_defaults(run=_summarize)
+    gate = commands.add_parser(
+        "gate",
+        help="pass, fail or inconclusive, for CI",
+        description="Judge every group of a sweep by the bounds of a checks file.",
+        epilog=GATE_EPILOG,
+        formatter_class=plain,
+        allow_abbrev=False,
+    )
+    _add_common(gate)
+    gate.add_argument("--checks", metavar="FILE", type=Path, required=True, help="YAML list of bounds")
+    gate.add_argument("--junit", metavar="FILE", type=Path, help="write the result as JUnit XML")
+    gate.set_defaults(run=_gate)
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dir", metavar="DIR", type=Path, help="folder with the runs")
+    parser.add_argument("--json", metavar="FILE", help="write the result as JSON; - is standard output")
+    parser.add_argument("--metric", metavar="TAG", help="primary metric (default: what the runs monitored)")
+    parser.add_argument("--mode", choices=("min", "max"), help="which direction of the primary metric is better")
+    parser.add_argument(
+        "--target", metavar="X", type=_finite, help="a seed whose primary metric does not reach X in the end has failed"
+    )
+    parser.add_argument(
+        "--group-by",
+        choices=("config", "parent"),
+        default="config",
+        help="runs form a group if they share the configuration but for the seed (default), or the parent folder",
+    )
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"expected a finite number, got {text}")
+    return value
+
+
+def _summarize(arguments: argparse.Namespace) -> int:
+    from stabilimeter.present.publish import publish, summary_json
+    from stabilimeter.present.tensorboard import write_summary_runs
+    from stabilimeter.present.terminal import render, show
+
+    _check_output(arguments.json)
+    sweep, summary = _read(arguments)
+    tensorboard_dir = None
+    if any(run.manifest is not None for group in sweep.groups for run in group.runs):
+        try:
+            publish(summary, arguments.dir)
+            tensorboard_dir = arguments.dir
+        except OSError as error:
+            print(f"note: {arguments.dir} was not refreshed: {error.strerror}", file=sys.stderr)
+    if arguments.tensorboard is not None:
+        try:
+            write_summary_runs(summary, arguments.tensorboard)
+            tensorboard_dir = arguments.tensorboard
+        except OSError as error:
+            raise UsageError(
+                f"cannot write TensorBoard runs below {arguments.tensorboard}: {error.strerror}"
+            ) from error
+    show(render(summary, arguments.dir, tensorboard_dir), _table_stream(arguments.json))
+    _write(arguments.json, summary_json(summary))
+    return 0
+
+
+def _gate(arguments: argparse.Namespace) -> int:
+    from stabilimeter.present.checks import CheckError, read_checks
+    from stabilimeter.present.gate import gate
+    from stabilimeter.present.junit import junit_xml
+    from stabilimeter.present.terminal import render_gate, show
+    from stabilimeter.records import strict_json
+
+    _check_output(arguments.json)
+    _check_output(arguments.junit)
+    try:
+        checks = read_checks(arguments.checks)
+        result = gate(_read(arguments)[1], checks)
+    except CheckError as error:
+        raise UsageError(str(error)) from error
+    _write(arguments.junit, junit_xml(result))
+    show(render_gate(result), _table_stream(arguments.json))
+    _write(arguments.json, strict_json.dumps(result.to_dict(), indent=1) + "\n")
+    return EXIT_GATE[result.verdict.value]
+
+
+def _read(arguments: argparse.Namespace) -> "tuple[Sweep, Summary]":
+    import numpy as np
+
+    from stabilimeter.analysis.primary import UnknownMetricError
+    from stabilimeter.analysis.summarize import summarize
+    from stabilimeter.present.progress import progress
+    from stabilimeter.records.record_error import RecordError
+    from stabilimeter.records.sweep import read_sweep
+
+    try:
+        with progress("reading runs") as on_progress:
+            sweep = read_sweep(arguments.dir, group_by=arguments.group_by, on_progress=on_progress)
+        with progress("summarising groups") as on_progress:
+            summary = summarize(
+                sweep,
+                rng=np.random.default_rng(0),
+                metric=arguments.metric,
+                mode=arguments.mode,
+                target=arguments.target,
+                on_progress=on_progress,
+            )
+    except (RecordError, UnknownMetricError) as error:
+        raise UsageError(str(error)) from error
+    except ValueError as error:
+        if arguments.target is None:
+            raise
+        raise UsageError(str(error)) from error  # a target, but no metric to reach it
+    except OSError as error:
+        raise UsageError(f"cannot read {error.filename or arguments.dir}: {error.strerror}") from error
+    return sweep, summary
+
+
+def _table_stream(json_target: str | None) -> TextIO:
+    """Where the table goes: standard output, unless that is to be pure JSON."""
+    return sys.stderr if json_target == "-" else sys.stdout
+
+
+def _check_output(target: str | Path | None) -> None:
+    """Find out before the work whether its result can be written."""
+    if target is None or str(target) == "-":
+        return
+    path = Path(target)
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UsageError(f"cannot write {path}: give a file in a folder that exists and can be written")
+
+
+def _write(target: str | Path | None, text: str) -> None:
+    from stabilimeter.present.publish import write_text
+
+    if target is None:
+        return
+    if str(target) == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        write_text(Path(target), text)
+    except OSError as error:
+        raise UsageError(f"cannot write {target}: {error.strerror}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())
