@@ -42,8 +42,8 @@ def summarize(
 
     Raises:
         UnknownMetricError: if no run has ``metric``.
-        ValueError: if ``mode`` or ``interval`` is not one of the above, or there is a target but no primary metric whose
-            better direction is known.
+        ValueError: if ``mode`` or ``interval`` is not one of the above, or there is a target but no primary metric with
+            a known better direction.
     """
     if mode not in (None, "min", "max"):
         raise ValueError(f"mode must be 'min' or 'max', got {mode!r}")

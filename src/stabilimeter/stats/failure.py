@@ -16,6 +16,7 @@ MIN_EVALUATIONS = 10
 
 TAIL_SHARE = 0.20
 TAIL_NOISE_SD = 10.0
+RESOLUTION_STEPS = 3.0
 BEST_WINDOW_SHARE = 0.05
 
 
@@ -86,8 +87,8 @@ def collapse_size(
       best evaluation was made, by 3 standard errors. That is what tells a collapse from overfitting, where training
       goes on improving. Where no training series covers these steps, half of the gain must be lost.
 
-    The noise of the evaluations is the largest of that in the tail, that of the whole series around its trend, and
-    the resolution of the metric (its smallest step, for an accuracy one example).
+    The noise of the evaluations is the larger of that in the tail and that of the whole series around its trend. Where
+    both are nil, three steps of the metric's resolution (for an accuracy, three examples) must be lost.
 
     Args:
         evaluation_steps: Shape ``(n,)``, increasing.
@@ -117,12 +118,16 @@ def collapse_size(
         return None
     gained = initial_level(evaluations, evaluations=True).value - best
     lost_half = lost > gained / 2
-    noise = max(_scatter(tail), noise_sd(evaluations), _resolution(evaluations))
+    ordinary = max(
+        TAIL_NOISE_SD * _scatter(tail),
+        TAIL_NOISE_SD * noise_sd(evaluations),
+        RESOLUTION_STEPS * _resolution(evaluations),
+    )
     best_step = int(evaluation_steps[int(np.argmin(np.abs(before - best)))])
     tail_start = int(evaluation_steps[-size])
     risen = [_has_risen(steps, values, best_step, tail_start) for steps, values in training]
     known = [verdict for verdict in risen if verdict is not None]
-    collapsed = (lost > TAIL_NOISE_SD * noise or lost_half) and (any(known) if known else lost_half)
+    collapsed = (lost > ordinary or lost_half) and (any(known) if known else lost_half)
     return lost if collapsed else None
 
 
