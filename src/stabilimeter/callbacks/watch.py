@@ -6,7 +6,6 @@ from typing import Any
 
 from stabilimeter.stats import detection
 from stabilimeter.stats.incident import Incident, Kind
-from stabilimeter.stats.window import Forecast, Window
 
 Evidence = Callable[[int], Mapping[str, Any]]
 """What is known of the i-th value of a block, as plain JSON values."""
@@ -72,9 +71,9 @@ class Watch:
         return [told for state in self._states.values() for told in self._told(detection.finish(state))]
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything, as plain tuples, numbers and texts."""
+        """Everything, as plain dictionaries, lists, numbers and texts."""
         return {
-            "states": {key: _plain(state) for key, state in self._states.items()},
+            "states": {key: detection.plain(state) for key, state in self._states.items()},
             "without_direction": sorted(self._without_direction),
             "evidence": self._evidence,
             "first_nonfinite": self.first_nonfinite,
@@ -82,7 +81,7 @@ class Watch:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from `state_dict`."""
-        self._states = {key: _state(plain) for key, plain in state["states"].items()}
+        self._states = {key: detection.from_plain(plain) for key, plain in state["states"].items()}
         self._without_direction = set(state["without_direction"])
         self._evidence = dict(state["evidence"])
         self.first_nonfinite = state["first_nonfinite"]
@@ -92,23 +91,3 @@ class Watch:
         if incident is None or (incident.key in self._without_direction and incident.kind is not Kind.NONFINITE):
             return []
         return [replace(incident, evidence={**incident.evidence, **self._evidence.get(incident.key, {})})]
-
-
-def _plain(item: Any) -> Any:
-    return tuple(_plain(part) for part in item) if isinstance(item, tuple) else item
-
-
-def _state(plain: Any) -> detection.State:
-    """The inverse of `_plain`: a checkpoint may hold tuples, but not named ones."""
-    rule, window, weights, episode, flagged = plain
-    return detection.State(detection.Rule(*rule), Window(*window), weights, _episode(episode), flagged)
-
-
-def _episode(plain: Any) -> detection.Episode | None:
-    if plain is None:
-        return None
-    fields = dict(zip(detection.Episode._fields, plain, strict=True))
-    window = fields["window"]
-    fields["baseline"] = Forecast(*fields["baseline"])
-    fields["window"] = None if window is None else Window(*window)
-    return detection.Episode(**fields)

@@ -1,101 +1,67 @@
 """One online rule that tells incidents from noise in a series of training or evaluation values.
 
-The state machine, one value at a time:
+It is a state machine that sees one value at a time:
 
-1. **Calm.** The next value is forecast from the window of accepted values (`stats/window.py`): centre and robust scale.
-   The chance of a value as bad as the one seen, under noise of the shape learnt so far (`stats/tail.py`), is compared
-   with the nominal alarm rate. Not rarer: the value is accepted, enters the window and teaches the tail. Rarer: it is
-   *flagged*, stays out of the window, and an episode opens with the forecast frozen as its baseline.
-2. **Episode.** Values are compared with the frozen baseline until they are back within ordinary noise (chance above
-   1 %), for as many values in a row as a quarter of those spent outside, at most four. Back after at most 3 values: a
-   ``spike``; after more: an ``excursion``.
-3. **Settling.** After 16 values outside, a new window starts from them, so that detection goes on at the new level, and
-   the old baseline is remembered: a return to it within 128 values is still an ``excursion`` and restores the old
-   window. If the values do not return, it is a ``divergence`` where they kept getting worse, a ``collapse`` where the
-   new level has lost its noise (a constant predictor, a frozen value), else a ``shift``.
-4. **Non-finite** values are an incident of their own that closes after four finite ones. They never enter the window.
+1. **Calm.** The window of accepted values (`stats/window.py`) forecasts the next value: centre and robust scale. The
+   chance of a value at least as bad, under noise of the shape learnt so far (`stats/tail.py`), is compared with the
+   alarm rate. An ordinary value is accepted: it enters the window. A rarer one is *flagged*: it stays out, and an
+   episode opens with the forecast frozen as its baseline. A young curve, whose quantiles say little yet, is also
+   flagged if it has done nothing but improve and now gives back a quarter of its progress.
+2. **Episode.** Values are compared with the frozen baseline until they are back in ordinary noise (chance above 1 %):
+   one value after a short episode, up to four in a row after a longer one. Back after at most 3 values: a ``spike``;
+   after more: an ``excursion``.
+3. **Settling.** After 16 values outside, a new window starts from them, so that detection goes on at the new level. The
+   old one is kept aside: a return to it within 128 values is still an ``excursion``. Without a return it is a
+   ``divergence`` if the values kept getting worse, a ``collapse`` if they froze or fell back to where training began,
+   else a ``shift``.
+4. **Non-finite** values are an incident of their own, over after four finite values in a row. They never enter a window.
+5. **Slow changes** hide in the noise of single values. So the medians of every 16 accepted values are judged by the
+   same rule, and theirs again; an incident of at least four such medians is reported.
 
-Incidents are reported when they are over (`step` returns them, `finish` closes the last); whether the current value is
-flagged is known at once (`State.flagged`). The state is immutable, so a caller may look at a value and then discard it.
+Incidents are reported when they are over: `step` returns them, `finish` the one still open. Whether the value just seen
+is flagged is known at once (`State.flagged`). The state is immutable, so a caller may look at a value and discard it.
 """
 
 from collections.abc import Iterable
-from math import exp, isfinite, log, nan
+from math import isfinite, nan
 from statistics import median
 from typing import Any, NamedTuple
 
 from stabilimeter.stats import tail
+from stabilimeter.stats.episode import SETTLING_POINTS, Episode, Rule, incident, judged
 from stabilimeter.stats.incident import Incident, Kind
-from stabilimeter.stats.window import Forecast, Window, accepted, forecast
+from stabilimeter.stats.window import YOUNG, Forecast, Track, Window, accepted, forecast, restarted
 
 ALARM_RATE = 1e-4
-"""Nominal chance of flagging a value of stationary noise."""
+"""Default chance, at most, of flagging a value of stationary noise."""
 
-SPIKE_POINTS = 3
-SETTLING_POINTS = 16
 MAX_EXCURSION_POINTS = 128
-MIN_RESIDUALS = 4
+"""A return after more values than this is not a return: the new level was a shift."""
 
+_FEWEST_RESIDUALS = 4
+_CALM_BEFORE_LEARNING = 32
+_USED_RATE = 0.5  # the rest of the alarm rate is kept for what the reference shapes do not capture
 _BACK_CHANCE = 0.01
-_TINY = 1e-300
 _NONFINITE_GAP = 4
-
-
-class Rule(NamedTuple):
-    """What does not change along a series.
-
-    Attributes:
-        mode: ``"min"`` if high values are bad, ``"max"`` if low ones are, ``"both"``.
-        log_scale: Judge logarithms; values must be positive.
-        alarm_rate: Nominal chance of flagging a value of stationary noise.
-        key: Name given to the incidents.
-    """
-
-    mode: str = "min"
-    log_scale: bool = False
-    alarm_rate: float = ALARM_RATE
-    key: str = ""
-
-
-class Episode(NamedTuple):
-    """An incident that is not over.
-
-    Attributes:
-        first_step: Where it began.
-        last_step: Last step outside.
-        worst: Most extreme value so far, in the series' own unit.
-        baseline: The forecast frozen at the beginning, in judged units (oriented, logarithm taken).
-        side: +1 if the values are above the baseline, -1 if below (in judged units).
-        outside: Number of values outside.
-        back: Number of values in a row that were back.
-        early: The first few values outside, in judged units.
-        late: The last values outside, in judged units.
-        window: The window before the episode; None until a new one has replaced it.
-        finite: False for an episode of non-finite values.
-    """
-
-    first_step: int
-    last_step: int
-    worst: float
-    baseline: Forecast
-    side: int = 1
-    outside: int = 1
-    back: int = 0
-    early: tuple[float, ...] = ()
-    late: tuple[float, ...] = ()
-    window: Window | None = None
-    finite: bool = True
+_BLOCK = 4
+_COARSEST_BLOCK = 4096
+_CLEAN_RISE = 0.05
+_LOST_PROGRESS = 0.25
 
 
 class State(NamedTuple):
-    """Everything the rule remembers: plain numbers and tuples of bounded length.
+    """Everything the rule remembers: numbers and tuples of bounded length. See `plain` for checkpoints.
 
     Attributes:
         rule: The settings.
         window: Accepted values.
-        weights: Evidence for each shape of the tail.
+        weights: Evidence for each shape of the noise.
         episode: The open incident, if any.
-        flagged: Whether the last value was found to be out of the ordinary.
+        flagged: Whether the last value was out of the ordinary.
+        calm: Number of values accepted since the last episode.
+        block: Values accepted since the last median was passed on, in the series' own unit.
+        block_step: Step of the first of them.
+        slow: The state of the same rule for medians of blocks; None before the first one.
     """
 
     rule: Rule
@@ -103,18 +69,23 @@ class State(NamedTuple):
     weights: tail.Weights
     episode: Episode | None = None
     flagged: bool = False
+    calm: int = 0
+    block: tuple[float, ...] = ()
+    block_step: int = 0
+    slow: "State | None" = None
 
 
 def start(*, mode: str = "min", positive: bool | None = None, alarm_rate: float = ALARM_RATE, key: str = "") -> State:
     """State before the first value.
 
     Args:
-        mode: ``"min"`` if lower is better (high values are bad), ``"max"`` if higher is better, ``"both"`` if a change
-            in either direction is.
+        mode: ``"min"`` if lower is better (high values are bad), ``"max"`` if higher is better, ``"both"`` if either
+            direction is bad.
         positive: True for a signal that is positive by nature: its logarithm is judged. False or None: the values are
-            judged as they are, and skewed noise is learnt as a shape of the tail; then the result does not depend on
-            unit and origin.
-        alarm_rate: Nominal chance of flagging a value of stationary noise, in (0, 0.1].
+            judged as they are and skewed noise is learnt as a shape, so that incidents do not depend on unit or origin.
+        alarm_rate: Chance, at most, of flagging a value of stationary noise; in (0, 0.1]. It is met by noise with a tail
+            like Student's t with 3 degrees of freedom; lighter noise stays well below, because the lightest shape
+            assumed has 10 (real noise changes its variance from step to step).
         key: Name of the series, passed on to the incidents.
 
     Raises:
@@ -123,39 +94,38 @@ def start(*, mode: str = "min", positive: bool | None = None, alarm_rate: float 
     if mode not in ("min", "max", "both"):
         raise ValueError(f"mode must be 'min', 'max' or 'both', got {mode!r}")
     if not 0.0 < alarm_rate <= 0.1:
-        raise ValueError(f"alarm_rate must be in (0, 0.1], got {alarm_rate!r}")
-    return State(Rule(mode, bool(positive), alarm_rate, key), Window(), tail.prior())
+        raise ValueError(f"alarm_rate must be above 0 and at most 0.1, got {alarm_rate!r}")
+    return _fresh(Rule(mode, bool(positive), alarm_rate, key))
 
 
 def step(state: State, step: int, value: float) -> tuple[State, Incident | None]:
     """The state after one more value, and the incident that this value brought to an end, if any."""
     value = float(value)
+    episode = state.episode
     if not isfinite(value):
         return _nonfinite(state, step, value)
-    y = _judged(state.rule, value)
-    episode = state.episode
+    y = judged(state.rule, value)
     if episode is None:
-        return _calm(state, step, value, y), None
+        after, slow_incident = _calm(state, step, value, y)
+        return after, slow_incident
     if not episode.finite:
-        after = _calm(state._replace(episode=None), step, value, y)
-        if after.episode is not None:
-            return after, _closed(state)
-        if episode.back + 1 >= _NONFINITE_GAP:
-            return after, _closed(state)
-        return after._replace(episode=episode._replace(back=episode.back + 1)), None
-    if _chance(state, episode.baseline, y, side=episode.side) > _BACK_CHANCE:
+        return _after_nonfinite(state, episode, step, value, y)
+    if _chance(state, episode.baseline, y, episode.side) > _BACK_CHANCE:
         episode = episode._replace(back=episode.back + 1)
-        if episode.back >= min(1 + episode.outside // 4, 4):
-            window = episode.window or state.window
-            done = _closed(state, recovered=True)
-            return State(state.rule, accepted(window, y), state.weights), done
-        return state._replace(episode=episode, flagged=False), None
+        if episode.back < min(1 + episode.outside // 4, 4):
+            return state._replace(episode=episode, flagged=False), None
+        window = accepted(episode.window or state.window, y)
+        over = incident(state.rule, episode, recovered_at=step, window=window)
+        calm = state.calm if over.kind is Kind.SPIKE else 0
+        return state._replace(window=window, episode=None, flagged=False, calm=calm), over
     return _outside(state, episode, step, value, y)
 
 
 def finish(state: State) -> Incident | None:
-    """The incident that was still open at the end of the series."""
-    return None if state.episode is None else _closed(state)
+    """The incident that is still open, as it looks now."""
+    if state.episode is not None:
+        return incident(state.rule, state.episode, window=state.window)
+    return _slow_incident(state)
 
 
 def detect(
@@ -167,132 +137,177 @@ def detect(
     alarm_rate: float = ALARM_RATE,
     key: str = "",
 ) -> list[Incident]:
-    """All incidents of a series, in order: the fold of `step` over it.
+    """All incidents of a series: the fold of `step` over it.
 
     Args:
         steps: Step of each value, shape (n,).
-        values: The series in its own unit, shape (n,); NaN and infinities are incidents, not gaps.
+        values: The series in its own unit, shape (n,). NaN and infinities are incidents, not gaps.
         mode: See `start`.
         positive: See `start`.
         alarm_rate: See `start`.
         key: See `start`.
 
-    >>> [(i.kind.value, i.step) for i in detect(range(100), [2.0, 2.1, 1.9, 2.05] * 20 + [50.0] + [2.0] * 19)]
-    [('spike', 80)]
+    Returns:
+        The incidents in the order in which they ended.
+
+    >>> values = [2.0, 2.1, 1.9, 2.05] * 20 + [50.0] + [2.0, 2.1] * 5
+    >>> [(i.kind.value, i.step, i.value) for i in detect(range(len(values)), values)]
+    [('spike', 80, 50.0)]
     """
     state = start(mode=mode, positive=positive, alarm_rate=alarm_rate, key=key)
     incidents = []
     for at, value in zip(steps, values, strict=True):
-        state, incident = step(state, int(at), value)
-        if incident is not None:
-            incidents.append(incident)
+        state, over = step(state, int(at), value)
+        if over is not None:
+            incidents.append(over)
     last = finish(state)
     return incidents if last is None else [*incidents, last]
 
 
-def _judged(rule: Rule, value: float) -> float:
-    y = log(max(value, _TINY)) if rule.log_scale else value
-    return -y if rule.mode == "max" else y
+def plain(state: State) -> dict[str, Any]:
+    """The state as dictionaries, lists and numbers, for a checkpoint; `from_plain` restores it exactly."""
+    return {name: _plain(value) for name, value in state._asdict().items()}
 
 
-def _own_unit(rule: Rule, y: float) -> float:
-    y = -y if rule.mode == "max" else y
-    return exp(y) if rule.log_scale else y
+def from_plain(saved: dict[str, Any]) -> State:
+    """The state saved by `plain`."""
+    episode, slow = saved["episode"], saved["slow"]
+    if episode is not None:
+        window = episode["window"]
+        episode = Episode(
+            **{
+                **episode,
+                "baseline": Forecast(**episode["baseline"]),
+                "early": tuple(episode["early"]),
+                "late": tuple(episode["late"]),
+                "window": None if window is None else _window(window),
+            }
+        )
+    return State(
+        rule=Rule(**saved["rule"]),
+        window=_window(saved["window"]),
+        weights=tuple(saved["weights"]),
+        episode=episode,
+        flagged=saved["flagged"],
+        calm=saved["calm"],
+        block=tuple(saved["block"]),
+        block_step=saved["block_step"],
+        slow=None if slow is None else from_plain(slow),
+    )
+
+
+def _fresh(rule: Rule) -> State:
+    return State(rule, Window(magnitude=float(rule.log_scale)), tail.no_evidence())
 
 
 def _chance(state: State, expected: Forecast, y: float, side: int) -> float:
     u = side * (y - expected.centre) / expected.scale
-    if u < 1.5:
-        return 0.5
-    return tail.chance_above(state.weights, u, expected.n)
+    return 0.5 if u < 1.5 else tail.chance_above(state.weights, u, expected.n)
 
 
-def _calm(state: State, step: int, value: float, y: float) -> State:
+def _unexpected(state: State, expected: Forecast, y: float) -> Episode | None:
+    """The episode that this value opens, or None if it is ordinary. Its step and value are filled in by the caller."""
+    rule, window = state.rule, state.window
+    if rule.points == 1 and rule.mode != "both" and _FEWEST_RESIDUALS <= window.seen < YOUNG:
+        progress = window.first - window.best
+        given_back = y - window.values[-1]
+        if window.roughest <= _CLEAN_RISE * progress and given_back > _LOST_PROGRESS * progress:
+            baseline = Forecast(window.values[-1], 0.1 * _LOST_PROGRESS * progress, YOUNG)
+            return Episode(0, 0, y, baseline, early=(y,), late=(y,))
+    if expected.n < (_FEWEST_RESIDUALS if rule.points == 1 else YOUNG):
+        return None
+    side, tails = 1, 1
+    if rule.mode == "both":
+        side, tails = (1 if y > expected.centre else -1), 2
+    if _chance(state, expected, y, side) * tails < _USED_RATE * rule.alarm_rate:
+        return Episode(0, 0, y, expected, side, early=(y,), late=(y,))
+    return None
+
+
+def _calm(state: State, step: int, value: float, y: float) -> tuple[State, Incident | None]:
     expected = forecast(state.window)
-    if expected.n < MIN_RESIDUALS:
-        return State(state.rule, accepted(state.window, y), state.weights)
-    if expected.scale == 0.0:
-        expected = expected._replace(scale=1e-300)
-    u = (y - expected.centre) / expected.scale
-    two_sided = state.rule.mode == "both"
-    side = -1 if two_sided and u < 0 else 1
-    if _chance(state, expected, y, side) * (1 + two_sided) < state.rule.alarm_rate:
-        episode = Episode(step, step, value, expected, side, early=(y,), late=(y,))
-        return state._replace(episode=episode, flagged=True)
-    return State(state.rule, accepted(state.window, y), tail.learnt(state.weights, u))
+    opened = _unexpected(state, expected, y)
+    if opened is not None:
+        opened = opened._replace(first_step=step, last_step=step, worst=value)
+        over = _slow_incident(state)
+        slow = state.slow if over is None else None
+        return state._replace(episode=opened, flagged=True, slow=slow), over
+    weights = state.weights
+    calm = state.calm + 1
+    if calm >= _CALM_BEFORE_LEARNING:
+        u = (y - expected.centre) / expected.scale
+        weights = tail.learnt(weights, abs(u) if state.rule.mode == "both" else u)
+    window = accepted(state.window, y)
+    block = (*state.block, value)
+    block_step = state.block_step if state.block else step
+    slow, over = state.slow, None
+    if len(block) == _BLOCK:
+        slow, over = _one_slower(state, block_step, median(block))
+        block = ()
+    return State(state.rule, window, weights, None, False, calm, block, block_step, slow), over
+
+
+def _one_slower(state: State, block_step: int, middle: float) -> tuple[State | None, Incident | None]:
+    points = state.rule.points * _BLOCK
+    if points > _COARSEST_BLOCK:
+        return None, None
+    slow, over = step(state.slow or _fresh(state.rule._replace(points=points)), block_step, middle)
+    return slow, None if over is None or over.kind is Kind.SPIKE else over
+
+
+def _slow_incident(state: State) -> Incident | None:
+    over = None if state.slow is None else finish(state.slow)
+    return None if over is None or over.kind is Kind.SPIKE else over
 
 
 def _outside(state: State, episode: Episode, step: int, value: float, y: float) -> tuple[State, Incident | None]:
-    worse = episode.side * (y - _judged(state.rule, episode.worst)) > 0
-    episode = episode._replace(
-        last_step=step,
-        worst=value if worse else episode.worst,
-        outside=episode.outside + 1,
-        back=0,
-        early=episode.early if len(episode.early) >= 4 else episode.early + (y,),
-        late=(episode.late + (y,))[-SETTLING_POINTS:],
-    )
+    episode = episode.extended(step, value, y, worse=episode.side * (y - judged(state.rule, episode.worst)) > 0)
     if episode.outside < SETTLING_POINTS:
         return state._replace(episode=episode, flagged=True), None
     if episode.window is None:
-        window = Window()
-        for late in episode.late:
-            window = accepted(window, late)
-        return State(state.rule, window, state.weights, episode._replace(window=state.window), True), None
-    if episode.outside >= MAX_EXCURSION_POINTS:
-        return State(state.rule, accepted(state.window, y), state.weights), _closed(state)
-    after = _calm(state._replace(episode=None), step, value, y)
-    if after.episode is not None:
-        return after, _closed(state)
-    return after._replace(episode=episode), None
+        window = restarted(state.window, episode.late)
+        return state._replace(window=window, episode=episode._replace(window=state.window), flagged=True), None
+    expected = forecast(state.window)
+    reopened = _unexpected(state, expected, y)
+    if reopened is None and episode.outside < MAX_EXCURSION_POINTS:
+        return state._replace(window=accepted(state.window, y), episode=episode, flagged=False), None
+    over = incident(state.rule, episode, window=state.window)
+    settled = state._replace(calm=0, block=(), slow=None)
+    if reopened is None:
+        return settled._replace(window=accepted(state.window, y), episode=None, flagged=False), over
+    reopened = reopened._replace(first_step=step, last_step=step, worst=value)
+    return settled._replace(episode=reopened, flagged=True), over
 
 
 def _nonfinite(state: State, step: int, value: float) -> tuple[State, Incident | None]:
     episode = state.episode
     if episode is not None and not episode.finite:
-        episode = episode._replace(last_step=step, outside=episode.outside + 1, back=0)
-        return state._replace(episode=episode, flagged=True), None
-    done = None if episode is None else _closed(state)
+        return state._replace(episode=episode.extended(step, value, nan, worse=False), flagged=True), None
     expected = forecast(state.window)
     if expected.n == 0:
         expected = Forecast(nan, nan, 0)
     opened = Episode(step, step, value, expected, finite=False)
-    return state._replace(episode=opened, flagged=True), done
+    return state._replace(episode=opened, flagged=True, slow=None), finish(state)
 
 
-def _closed(state: State, *, recovered: bool = False) -> Incident:
-    rule, episode = state.rule, state.episode
-    if episode is None:
-        raise ValueError("no incident is open")
-    centre, scale, _ = episode.baseline
-    baseline = _own_unit(rule, centre) if isfinite(centre) else nan
-    evidence: dict[str, Any] = {"points": episode.outside}
-    if episode.finite:
-        evidence["recovered"] = recovered
-        evidence["deviations"] = episode.side * (_judged(rule, episode.worst) - centre) / scale
-    return Incident(
-        kind=_kind(episode, recovered),
-        step=episode.first_step,
-        end_step=episode.last_step,
-        value=episode.worst,
-        baseline=baseline,
-        scale=abs(baseline) * scale if rule.log_scale else scale,
-        key=rule.key,
-        evidence=evidence,
-    )
+def _after_nonfinite(
+    state: State, episode: Episode, step: int, value: float, y: float
+) -> tuple[State, Incident | None]:
+    after, _ = _calm(state._replace(episode=None), step, value, y)
+    if after.flagged or episode.back + 1 == _NONFINITE_GAP:
+        return after, incident(state.rule, episode, window=state.window)
+    return after._replace(episode=episode._replace(back=episode.back + 1)), None
 
 
-def _kind(episode: Episode, recovered: bool) -> Kind:
-    if not episode.finite:
-        return Kind.NONFINITE
-    if recovered or episode.outside <= SPIKE_POINTS:
-        return Kind.SPIKE if episode.outside <= SPIKE_POINTS else Kind.EXCURSION
-    centre, scale, _ = episode.baseline
-    early = episode.side * (median(episode.early) - centre)
-    late = episode.side * (median(episode.late[-4:]) - centre)
-    if episode.outside >= 8 and late > 1.5 * early + 4 * scale:
-        return Kind.DIVERGENCE
-    spread = max(episode.late) - min(episode.late)
-    if episode.outside >= 8 and spread < 0.5 * scale:
-        return Kind.COLLAPSE
-    return Kind.SHIFT
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        named = getattr(value, "_asdict", None)
+        if named is not None:
+            return {name: _plain(part) for name, part in named().items()}
+        return [_plain(part) for part in value]
+    return value
+
+
+def _window(saved: dict[str, Any]) -> Window:
+    last, level = (Track(tuple(saved[name]["residuals"]), tuple(saved[name]["ranked"])) for name in ("last", "level"))
+    return Window(**{**saved, "values": tuple(saved["values"]), "last": last, "level": level})

@@ -11,36 +11,37 @@ shape is learnt from the body, each likelihood being conditional on lying there.
 does not talk itself into a heavy tail.
 """
 
-from math import exp, log, log1p, sinh
+from itertools import pairwise
+from math import exp, hypot, log, log1p, sinh
 
 from scipy.special import ndtr, stdtr, stdtrit
 
-BODY = 6.0
+BODY = 5.0
 """Residuals beyond this many scales say nothing about the shape."""
 
 Weights = tuple[float, ...]
 """Logarithmic evidence per shape."""
 
-_DEGREES_OF_FREEDOM = (1e6, 10.0, 5.0, 3.0, 2.0)
-_SKEWS = (0.4, 1.0, -0.4, -1.0)
-_PRIOR = (0.3, 0.3, 0.15, 0.08, 0.03, 0.05, 0.02, 0.05, 0.02)
+_DEGREES_OF_FREEDOM = (10.0, 3.0)
+_SKEWS = (1.2,)
+_PRIOR = (0.95, 0.05, 0.0005)
 _MEMORY = 2048
 _BIN = 0.25
-_SCALE_EFFICIENCY = 0.54
+_SCALE_EFFICIENCY = 0.47
 _ONE_SIGMA = 0.8413447460685429
 _WIDTHS = tuple(float(stdtrit(df, _ONE_SIGMA)) for df in _DEGREES_OF_FREEDOM)
 
 
-def prior() -> Weights:
+def no_evidence() -> Weights:
     """The weights before any residual."""
     return (0.0,) * (len(_DEGREES_OF_FREEDOM) + len(_SKEWS))
 
 
 def learnt(weights: Weights, u: float) -> Weights:
-    """The weights after one more residual, ``u`` scales above the centre."""
-    if not -BODY < u < BODY:
+    """The weights after one more residual, ``u`` scales above the centre (on the side that is judged)."""
+    if not 0.0 < u < BODY:
         return weights
-    row = _LOG_LIKELIHOOD[int((u + BODY) / _BIN)]
+    row = _LOG_LIKELIHOOD[int(u / _BIN)]
     keep = 1.0 - 1.0 / _MEMORY
     return tuple([keep * w + x for w, x in zip(weights, row, strict=True)])
 
@@ -53,39 +54,30 @@ def chance_above(weights: Weights, u: float, n: int) -> float:
     """
     top = max(weights)
     posterior = [p * exp(w - top) for p, w in zip(_PRIOR, weights, strict=True)]
-    total = sum(posterior)
     worth = max(_SCALE_EFFICIENCY * n, 1.0)
+    at_least = float(stdtr(worth, -u))
     chance = 0.0
     for weight, df, width in zip(posterior, _DEGREES_OF_FREEDOM, _WIDTHS, strict=False):
-        if weight > 1e-9 * total:
-            chance += weight * float(stdtr(1.0 / (1.0 / df + 1.0 / worth), -u * width))
+        chance += weight * float(stdtr(1.0 / hypot(1.0 / df, 1.0 / worth), -u * width))
     for weight, skew in zip(posterior[len(_WIDTHS) :], _SKEWS, strict=True):
-        if weight > 1e-9 * total:
-            inner = 1.0 + u * sinh(skew)
-            if inner > 0.0:
-                chance += weight * float(stdtr(worth, -log(inner) / skew))
-            elif skew > 0.0:
-                chance += weight
-    return chance / total
+        chance += weight * max(float(ndtr(-log1p(u * sinh(skew)) / skew)), at_least)
+    return chance / sum(posterior)
 
 
 def _cumulative(shape: int, u: float) -> float:
     if shape < len(_DEGREES_OF_FREEDOM):
         return float(stdtr(_DEGREES_OF_FREEDOM[shape], u * _WIDTHS[shape]))
     skew = _SKEWS[shape - len(_DEGREES_OF_FREEDOM)]
-    inner = u * sinh(skew)
-    if inner <= -1.0:
-        return 0.0 if skew > 0.0 else 1.0
-    return float(ndtr(log1p(inner) / skew))
+    return float(ndtr(log1p(u * sinh(skew)) / skew))
 
 
 def _log_likelihoods() -> tuple[tuple[float, ...], ...]:
-    edges = [-BODY + _BIN * i for i in range(int(2 * BODY / _BIN) + 1)]
+    edges = [_BIN * i for i in range(int(BODY / _BIN) + 1)]
     columns = []
     for shape in range(len(_DEGREES_OF_FREEDOM) + len(_SKEWS)):
         cumulative = [_cumulative(shape, edge) for edge in edges]
         body = cumulative[-1] - cumulative[0]
-        columns.append([log(max((b - a) / body, 1e-6)) for a, b in zip(cumulative, cumulative[1:], strict=False)])
+        columns.append([log((b - a) / body) for a, b in pairwise(cumulative)])
     return tuple(zip(*columns, strict=True))
 
 

@@ -1,37 +1,70 @@
-"""The recent past of one series: what value to expect next, and how far off values usually are."""
+"""The recent past of one series: what value to expect next, and how far off values usually are.
+
+Values are *oriented*: lower is better, so that only a rise can be bad.
+"""
 
 from bisect import bisect_left, insort
+from collections.abc import Iterable
 from math import inf, sqrt
 from typing import NamedTuple
 
 CAPACITY = 128
-"""Number of past residuals that set the scale."""
+"""Number of residuals kept once a series is old enough."""
 
-_LEVEL_SPAN = 9
-_FLOAT32_ULPS = 4 * 2.0**-23
+YOUNG = 16
+"""Below this number of residuals, quantiles alone say little."""
+
+_FEWEST = 8
+_LEVEL_SPAN = 5
+_FLOAT32_ROUNDING = 4 * 2.0**-23
+_SIGMA_BELOW, _SIGMA_ABOVE = 0.1587, 0.8413
+
+
+class Track(NamedTuple):
+    """How far off one way of forecasting has been: the last residuals, oldest first, and the same in ascending order."""
+
+    residuals: tuple[float, ...] = ()
+    ranked: tuple[float, ...] = ()
 
 
 class Window(NamedTuple):
-    """The last accepted values of a series, seen as one-step-ahead residuals.
+    """The last accepted values of a series, kept as one-step-ahead residuals.
 
-    A residual is a value minus the median of the few values before it. Residuals follow a slow trend or a wandering
-    level, which the raw values of a decreasing loss do not, so their quantiles are a fair yardstick for the next one.
+    A residual is a value minus what was expected: the last value, or the median of the last five. The first suits a
+    smooth or wandering series, the second a noisy one; both are tracked and the one with the smaller scale is used.
+    Residuals follow a trend or a wandering level, which the raw values of a decreasing loss do not, so their quantiles
+    are a fair yardstick for the next one.
 
     Attributes:
-        values: The last accepted values, oldest first; at most 9, enough for the local level.
-        residuals: The last accepted residuals, oldest first; at most ``CAPACITY``.
-        ranked: The same residuals in ascending order.
+        values: The last accepted values, oldest first; at most 5.
+        last: Residuals against the last value. While fewer than ``2 * CAPACITY`` have been seen, only the later half is
+            kept (at least 8): the descent of the first steps says little about the noise later on.
+        level: Residuals against the median of the last five, likewise.
+        seen: Number of residuals accepted so far.
         magnitude: Largest absolute value accepted so far; sets what is mere rounding.
+        first: The first value.
+        best: The lowest value of the young series, later the lowest local level.
+        roughest: The largest rise from one accepted value to the next; infinite in a window that has been restarted.
     """
 
     values: tuple[float, ...] = ()
-    residuals: tuple[float, ...] = ()
-    ranked: tuple[float, ...] = ()
+    last: Track = Track()
+    level: Track = Track()
+    seen: int = 0
     magnitude: float = 0.0
+    first: float = inf
+    best: float = inf
+    roughest: float = 0.0
 
 
 class Forecast(NamedTuple):
-    """What a window says of the next value: ``centre`` +- ``scale`` (one robust standard deviation), from ``n`` residuals."""
+    """What a window says of the next value.
+
+    Attributes:
+        centre: Expected value.
+        scale: Robust standard deviation around it; infinite where nothing is known yet.
+        n: Number of residuals that this rests on.
+    """
 
     centre: float
     scale: float
@@ -39,52 +72,86 @@ class Forecast(NamedTuple):
 
 
 def local_level(window: Window) -> float:
-    """Median of the last few values: one while the window is young, up to nine when it is full."""
-    n = len(window.residuals)
-    span = 1 if n < 16 else 3 if n < 32 else 5 if n < 64 else _LEVEL_SPAN
-    ranked = sorted(window.values[-span:])
-    return ranked[len(ranked) // 2]
+    """Median of the last five values (the upper one where their number is even)."""
+    return sorted(window.values)[len(window.values) // 2]
 
 
 def forecast(window: Window) -> Forecast:
-    """Centre and scale of the next value.
+    """Centre and scale of the next value, by whichever track has the smaller scale.
 
-    The scale is half the width of the central 68 % of the residuals, which equals the standard deviation for Gaussian
-    noise and ignores up to 16 % of outliers on either side. Where more than 68 % are equal (a flat or coarsely rounded
-    history) it is the standard deviation, and never less than the rounding of a float32 of that magnitude: a change of
-    1e-7 on a constant 1.0 is rounding, a change of 1e-3 is not.
+    The scale is never less than the rounding of a float32 of that magnitude: 1e-7 more on a constant 1.0 is rounding,
+    1e-3 more is not.
     """
-    if not window.values:
-        return Forecast(0.0, inf, 0)
-    n = len(window.ranked)
-    rounding = _FLOAT32_ULPS * window.magnitude
+    n = len(window.last.ranked)
     if n == 0:
-        return Forecast(window.values[-1], inf, 0)
-    middle = _quantile(window.ranked, 0.5)
-    scale = 0.5 * (_quantile(window.ranked, 0.8413) - _quantile(window.ranked, 0.1587))
-    if scale <= rounding:
-        scale = sqrt(sum((r - middle) ** 2 for r in window.residuals) / n)
-    return Forecast(local_level(window) + middle, max(scale, rounding), n)
+        return Forecast(window.values[-1] if window.values else 0.0, inf, 0)
+    rounding = max(_FLOAT32_ROUNDING * window.magnitude, 1e-300)
+    last_middle, last_scale = _middle_and_scale(window.last, rounding)
+    level_middle, level_scale = _middle_and_scale(window.level, rounding)
+    if last_scale <= level_scale:
+        return Forecast(window.values[-1] + last_middle, last_scale, n)
+    return Forecast(local_level(window) + level_middle, level_scale, n)
 
 
 def accepted(window: Window, value: float) -> Window:
     """The window after one more value."""
-    values = (window.values + (value,))[-_LEVEL_SPAN:]
-    magnitude = max(window.magnitude, abs(value))
-    if not window.values:
-        return Window(values, magnitude=magnitude)
-    residual = value - local_level(window)
-    ranked = list(window.ranked)
-    residuals = window.residuals
-    if len(residuals) == CAPACITY:
+    values, last, level, seen, magnitude, first, best, roughest = window
+    if not values:
+        return Window((value,), magnitude=max(magnitude, abs(value)), first=min(first, value), best=min(best, value))
+    middle = local_level(window)
+    seen += 1
+    full = len(last.residuals) >= min(max(seen // 2, _FEWEST), CAPACITY)
+    return Window(
+        (values + (value,))[-_LEVEL_SPAN:],
+        _extended(last, value - values[-1], full),
+        _extended(level, value - middle, full),
+        seen,
+        max(magnitude, abs(value)),
+        first,
+        min(best, value if seen < YOUNG else middle),
+        max(roughest, value - values[-1]),
+    )
+
+
+def restarted(window: Window, values: Iterable[float]) -> Window:
+    """A window of these values alone; only where the series began and how good it has been is kept."""
+    window = Window(magnitude=window.magnitude, first=window.first, best=window.best)
+    for value in values:
+        window = accepted(window, value)
+    return window._replace(roughest=inf)
+
+
+def _extended(track: Track, residual: float, full: bool) -> Track:
+    residuals = track.residuals
+    ranked = list(track.ranked)
+    if full:
         del ranked[bisect_left(ranked, residuals[0])]
         residuals = residuals[1:]
     insort(ranked, residual)
-    return Window(values, residuals + (residual,), tuple(ranked), magnitude)
+    return Track(residuals + (residual,), tuple(ranked))
+
+
+def _middle_and_scale(track: Track, rounding: float) -> tuple[float, float]:
+    """Median and robust standard deviation of the residuals.
+
+    The scale is half the width of the central 68 %: the standard deviation if they are Gaussian, and blind to 16 % of
+    outliers on either side. A longer tail of improvements than of setbacks is a descent, not noise, so the lower
+    half-width counts for no more than twice the upper one. Where most residuals are equal (a flat or coarsely rounded
+    history) it is the standard deviation.
+    """
+    ranked = track.ranked
+    middle = _quantile(ranked, 0.5)
+    above = _quantile(ranked, _SIGMA_ABOVE) - middle
+    below = middle - _quantile(ranked, _SIGMA_BELOW)
+    scale = 0.5 * (above + min(below, 2.0 * above))
+    if scale <= rounding:
+        scale = max(rounding, sqrt(sum((r - middle) ** 2 for r in ranked) / len(ranked)))
+    return middle, scale
 
 
 def _quantile(ranked: tuple[float, ...], q: float) -> float:
     position = q * (len(ranked) - 1)
     low = int(position)
-    high = min(low + 1, len(ranked) - 1)
-    return ranked[low] + (position - low) * (ranked[high] - ranked[low])
+    if low + 1 == len(ranked):
+        return ranked[low]
+    return ranked[low] + (position - low) * (ranked[low + 1] - ranked[low])

@@ -1,0 +1,142 @@
+"""An incident while it lasts, and what it is called when it is over."""
+
+from math import exp, isfinite, log, nan
+from statistics import median
+from typing import Any, NamedTuple
+
+from stabilimeter.stats.incident import Incident, Kind
+from stabilimeter.stats.window import Forecast, Window
+
+SPIKE_POINTS = 3
+"""A recovery after more values than this makes it an excursion."""
+
+SETTLING_POINTS = 16
+"""Values outside after which a new level is learnt."""
+
+_TINY = 1e-300
+_EDGE = 4
+_WORSENING = 1.5
+_FROZEN = 0.25
+_REAL_PROGRESS = 20.0
+
+
+class Rule(NamedTuple):
+    """What does not change along a series.
+
+    Attributes:
+        mode: ``"min"`` if high values are bad, ``"max"`` if low ones are, ``"both"``.
+        log_scale: Judge logarithms; values must be positive.
+        alarm_rate: Chance, at most, of flagging a value of stationary noise.
+        key: Name given to the incidents.
+        points: Number of original values behind each value judged: 1, or the length of a block of which it is the median.
+    """
+
+    mode: str = "min"
+    log_scale: bool = False
+    alarm_rate: float = 1e-4
+    key: str = ""
+    points: int = 1
+
+
+class Episode(NamedTuple):
+    """An incident that is not over.
+
+    Attributes:
+        first_step: Where it began.
+        last_step: Last step outside.
+        worst: Most extreme value so far, in the series' own unit.
+        baseline: The forecast frozen at the beginning, in judged units.
+        side: +1 if the values lie above the baseline, -1 if below (in judged units).
+        outside: Number of values outside.
+        back: Number of values in a row that were back.
+        early: The first few values outside, in judged units.
+        late: The last values outside, in judged units.
+        window: The window before the episode; None until a new one has replaced it.
+        finite: False for an episode of non-finite values.
+    """
+
+    first_step: int
+    last_step: int
+    worst: float
+    baseline: Forecast
+    side: int = 1
+    outside: int = 1
+    back: int = 0
+    early: tuple[float, ...] = ()
+    late: tuple[float, ...] = ()
+    window: Window | None = None
+    finite: bool = True
+
+    def extended(self, step: int, value: float, y: float, *, worse: bool) -> "Episode":
+        """The episode after one more value outside: ``value`` in its own unit, ``y`` as judged."""
+        return self._replace(
+            last_step=step,
+            worst=value if worse else self.worst,
+            outside=self.outside + 1,
+            back=0,
+            early=self.early if len(self.early) == _EDGE else (*self.early, y),
+            late=(*self.late, y)[-SETTLING_POINTS:],
+        )
+
+
+def judged(rule: Rule, value: float) -> float:
+    """The value as the rule sees it: logarithm taken if the rule says so, and lower is better."""
+    y = log(max(value, _TINY)) if rule.log_scale else value
+    return -y if rule.mode == "max" else y
+
+
+def incident(rule: Rule, episode: Episode, *, window: Window, recovered_at: int | None = None) -> Incident:
+    """The report of an episode.
+
+    Args:
+        rule: The rule that found it.
+        episode: The episode.
+        window: Accepted values, for where the series began and how good it has been.
+        recovered_at: First step that was back; None if there was no return.
+    """
+    centre, scale, _ = episode.baseline
+    baseline = (-centre if rule.mode == "max" else centre) if isfinite(centre) else nan
+    if rule.log_scale and isfinite(baseline):
+        baseline = exp(baseline)
+        scale *= baseline
+    evidence: dict[str, Any] = {"points": episode.outside * rule.points}
+    if episode.finite:
+        evidence["deviations"] = episode.side * (judged(rule, episode.worst) - centre) / episode.baseline.scale
+        evidence["recovered"] = recovered_at is not None
+        if recovered_at is not None:
+            evidence["steps_to_recover"] = recovered_at - episode.first_step
+    return Incident(
+        kind=kind(episode, window, recovered=recovered_at is not None),
+        step=episode.first_step,
+        end_step=episode.last_step,
+        value=episode.worst,
+        baseline=baseline,
+        scale=scale,
+        key=rule.key,
+        evidence=evidence,
+    )
+
+
+def kind(episode: Episode, window: Window, *, recovered: bool) -> Kind:
+    """What to call an episode that is over (or that the series ended in)."""
+    if not episode.finite:
+        return Kind.NONFINITE
+    if recovered:
+        return Kind.SPIKE if episode.outside <= SPIKE_POINTS else Kind.EXCURSION
+    if episode.outside < 2 * _EDGE:
+        return Kind.SPIKE if episode.outside <= SPIKE_POINTS else _lasting(episode, window, edge=episode.outside // 2)
+    return _lasting(episode, window, edge=_EDGE)
+
+
+def _lasting(episode: Episode, window: Window, *, edge: int) -> Kind:
+    """Divergence if the last values are far worse than the first, collapse if they are dead or useless, else shift."""
+    centre, scale, _ = episode.baseline
+    early = episode.side * (median(episode.early[:edge]) - centre)
+    late = episode.side * (median(episode.late[-edge:]) - centre)
+    if late > _WORSENING * early + _EDGE * scale:
+        return Kind.DIVERGENCE
+    recent = sorted(episode.late[-2 * edge :])
+    frozen = recent[-1 - edge // 2] - recent[edge // 2] <= _FROZEN * scale
+    progress = window.first - window.best
+    useless = progress > _REAL_PROGRESS * scale and 0.8 * progress < late < 1.25 * progress
+    return Kind.COLLAPSE if frozen or useless else Kind.SHIFT
