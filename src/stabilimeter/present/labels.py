@@ -18,7 +18,7 @@ def short_labels(labels: Sequence[str]) -> tuple[list[str], str]:
     >>> short_labels(["base", "tuned"])
     (['base', 'tuned'], '')
     """
-    parts = [printable(label).split(",") for label in labels]
+    parts = [[part.strip() for part in printable(label).split(",")] for label in labels]
     if len(parts) < 2 or not all("=" in part for label in parts for part in label):
         return [printable(label) for label in labels], ""
     common = [part for part in parts[0] if all(part in label for label in parts)]

@@ -18,7 +18,7 @@ from stabilimeter.present.gate import CheckResult, GateResult, Verdict
 from stabilimeter.present.labels import short_labels
 from stabilimeter.present.table import Cell, Table, Tone
 from stabilimeter.present.tables import Named, named_groups, sections
-from stabilimeter.present.wording import count, number, points
+from stabilimeter.present.wording import count, number, points, printable
 
 VERDICT_STYLES = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
 STYLES = {Tone.PLAIN: "", Tone.STRONG: "bold", Tone.FAINT: "dim", Tone.GOOD: "green", Tone.BAD: "red"}
@@ -118,31 +118,35 @@ def _score_in_words(group: GroupSummary) -> str:
 
 
 def render_gate(result: GateResult) -> RenderableType:
-    """One line per check and group, then the answer."""
+    """One line per check under each group, however long, then the answer."""
+    groups = list(dict.fromkeys(check.group for check in result.results))
+    checks = [printable(f"{check.check.score} {check.check.bound}") for check in result.results]
+    widths = max(map(len, checks)), max(len(_found(check)) for check in result.results)
+    lines: list[RenderableType] = []
+    for group, label in zip(groups, short_labels(groups)[0], strict=True):
+        if len(groups) > 1:
+            lines.append(_unbroken(label, style="bold"))
+        for name, check in zip(checks, result.results, strict=True):
+            if check.group == group:
+                line = _unbroken(f"  {check.verdict.value:<12}  ", style=VERDICT_STYLES[check.verdict])
+                line.append(f"{name:<{widths[0]}}  {_found(check):<{widths[1]}}", style="default")
+                reason = "" if check.verdict is Verdict.PASS else f"  {printable(check.reason)}"
+                lines.append(line.append(reason, style="default"))
     verdicts = Counter(check.verdict for check in result.results)
-    parts = ", ".join(f"{verdicts[verdict]} {verdict.value}" for verdict in Verdict if verdicts[verdict])
+    counts = ", ".join(f"{verdicts[verdict]} {verdict.value}" for verdict in Verdict if verdicts[verdict])
     answer = Text("gate: ").append(result.verdict.value, style=f"bold {VERDICT_STYLES[result.verdict]}")
-    answer.append(f" ({parts})")
-    drawn = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    for _ in range(2):
-        drawn.add_column(no_wrap=True)
-    for _ in range(2):
-        drawn.add_column(overflow="fold")
-    labels, _ = short_labels(list(dict.fromkeys(check.group for check in result.results)))
-    shown = dict(zip(dict.fromkeys(check.group for check in result.results), labels, strict=True))
-    for check in result.results:
-        verdict = Text(check.verdict.value, style=VERDICT_STYLES[check.verdict])
-        drawn.add_row(
-            verdict, Text(shown[check.group]), Text(f"{check.check.score} {check.check.bound}"), _found(check)
-        )
-    return Group(drawn, answer)
+    return Group(*lines, answer.append(f" ({counts})"))
 
 
-def _found(check: CheckResult) -> Text:
-    text = Text(number(check.value))
-    if check.low is not None and check.high is not None:
-        text.append(f" [{number(check.low, 3)}, {number(check.high, 3)}]")
-    return text.append(f"; {check.reason}" if check.reason else "")
+def _found(check: CheckResult) -> str:
+    if check.low is None or check.high is None:
+        return number(check.value)
+    return f"{number(check.value)} [{number(check.low, 3)}, {number(check.high, 3)}]"
+
+
+def _unbroken(text: str, style: str = "") -> Text:
+    """A line that is never wrapped or cut, so that it can be copied."""
+    return Text(text, style=style, no_wrap=True, overflow="ignore")
 
 
 def _next(folder: Path, tensorboard_dir: Path | None) -> RenderableType:
@@ -151,5 +155,5 @@ def _next(folder: Path, tensorboard_dir: Path | None) -> RenderableType:
     if tensorboard_dir is not None:
         bands = f"tensorboard --logdir {shlex.quote(str(tensorboard_dir))}"
     commands = {"curves and bands": bands, "pass or fail": f"stabilimeter gate {shown} --checks FILE.yaml"}
-    lines = [Text(f"  {why:<18}{command}", no_wrap=True, overflow="ignore") for why, command in commands.items()]
+    lines = [_unbroken(f"  {why:<18}{command}") for why, command in commands.items()]
     return Group(Text("Next", style="bold"), *lines)

@@ -66,10 +66,10 @@ def mean_and_interval(metric: GroupMetric) -> str:
     margin = (high - low) / 2
     if not math.isfinite(margin):
         return number(metric.mean)
-    if abs(low + high - 2 * metric.mean) > 1e-6 * (high - low):
-        return f"{number(metric.mean)} [{number(low)}, {number(high)}]"
     if margin <= 1e-12 * abs(metric.mean):
         return f"{number(metric.mean)} ± 0"
+    if abs(low + high - 2 * metric.mean) > 1e-6 * (high - low):
+        return f"{number(metric.mean)} [{number(low)}, {number(high)}]"
     exponent = math.floor(math.log10(margin))
     if not -6 <= exponent < 6 or abs(metric.mean) >= 1e7:
         return f"{number(metric.mean)} ± {number(margin, 2)}"

@@ -1,0 +1,84 @@
+import pytest
+
+from stabilimeter.present.checks import Check, CheckError, read_checks
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "checks.yaml"
+
+
+def test_a_file_of_checks_is_read_with_its_lines(file):
+    file.write_text(
+        "# bounds\n"
+        "- {score: stability.given_completion, min: 60}\n"
+        "\n"
+        "- score: val/accuracy\n"
+        "  min: 0.95\n"
+        "- {score: spike_rate, max: 1e-3}\n"
+    )
+    assert read_checks(file) == [
+        Check("stability.given_completion", "min", 60.0, f"{file}:2"),
+        Check("val/accuracy", "min", 0.95, f"{file}:4"),
+        Check("spike_rate", "max", 0.001, f"{file}:6"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "FILE: expected a list of checks, one or more lines such as '- {score: failure_rate, max: 0}'"),
+        ("[]", "FILE: expected a list of checks, one or more lines such as '- {score: failure_rate, max: 0}'"),
+        ("score: x", "FILE: expected a list of checks, one or more lines such as '- {score: failure_rate, max: 0}'"),
+        ("- {score: a, max: 0}\n- {score: b, max: 0", "FILE:2: not YAML: expected ',' or '}', but got '<stream end>'"),
+        ("- {score: a, max: 0}\n\x00", "FILE: not YAML: a character that YAML does not allow"),
+        (
+            "- {score: a, max: 0}\n- failure_rate",
+            "FILE:2: a check is a mapping such as '- {score: failure_rate, max: 0}'",
+        ),
+        ("- {max: 0}", "FILE:1: 'score' is missing; write for example '- {score: failure_rate, max: 0}'"),
+        ("- {score: 5, max: 0}", "FILE:1: 'score' must be the name of a score or metric, got 5"),
+        ("- {score: [a], max: 0}", "FILE:1: 'score' must be the name of a score or metric, got a list"),
+        ("- {score: , max: 0}", "FILE:1: 'score' must be the name of a score or metric, got nothing"),
+        ("- {score: a}", "FILE:1: a check has either min or max, got neither; use one line per bound"),
+        ("- {score: a, min: 0, max: 1}", "FILE:1: a check has either min or max, got both; use one line per bound"),
+        ("- {score: a, max: '0'}", "FILE:1: 'max' must be a finite number, got '0'"),
+        ("- {score: a, max: high}", "FILE:1: 'max' must be a finite number, got high"),
+        ("- {score: a, max: true}", "FILE:1: 'max' must be a finite number, got true"),
+        ("- {score: a, max: .nan}", "FILE:1: 'max' must be a finite number, got .nan"),
+        ("- {score: a, max: .inf}", "FILE:1: 'max' must be a finite number, got .inf"),
+        ("- {score: a, min: }", "FILE:1: 'min' must be a finite number, got nothing"),
+        ("- {score: a, max: {b: 1}}", "FILE:1: 'max' must be a finite number, got a mapping"),
+        ("- {score: a, max: 0, max: 1}", "FILE:1: 'max' is given twice"),
+        ("- {score: a, maximum: 0}", "FILE:1: unknown key 'maximum'; a check has: score, and either min or max"),
+        (
+            "- {score: a, not_worse_than: baseline, margin: 0.01}",
+            (
+                "FILE:1: 'not_worse_than' compares with a baseline, which needs a later version of stabilimeter; "
+                "use min or max"
+            ),
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line_with_file_and_line(file, text, message):
+    file.write_text(text)
+    with pytest.raises(CheckError) as caught:
+        read_checks(file)
+    assert str(caught.value) == message.replace("FILE", str(file))
+
+
+def test_files_that_cannot_be_read(tmp_path, file):
+    with pytest.raises(CheckError, match=r"cannot read checks file .*nowhere\.yaml: No such file or directory"):
+        read_checks(tmp_path / "nowhere.yaml")
+    file.write_bytes(b"\xff\xfe- a")
+    with pytest.raises(CheckError, match="not UTF-8 text"):
+        read_checks(file)
+
+
+def test_bounds_include_their_limit_and_never_nan():
+    assert Check("a", "max", 0.0, "").respects(0.0)
+    assert not Check("a", "max", 0.0, "").respects(1e-12)
+    assert Check("a", "min", 60.0, "").respects(60.0)
+    assert not Check("a", "min", 60.0, "").respects(59.999)
+    assert not any(Check("a", side, 0.0, "").respects(float("nan")) for side in ("min", "max"))
+    assert Check("a", "max", 0.001, "").bound == "max 0.001"

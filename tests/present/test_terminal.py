@@ -1,0 +1,145 @@
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stabilimeter.present.checks import Check
+from stabilimeter.present.gate import gate
+from stabilimeter.present.terminal import render, render_gate, show, to_text
+
+FOLDER = Path("multi run/digits")
+
+
+def text_of(summary, width=100, **options):
+    return to_text(render(summary, FOLDER, **options), width)
+
+
+def test_one_group_as_a_reader_sees_it(build):
+    text = text_of(build.summary(build.group("digits_cnn")), tensorboard_dir=FOLDER)
+    assert (
+        text
+        == """
+1 group, 5 seeds: none failed. Stability 88.2 of 100 (95 % interval 54 to 96).
+
+              stability      95 %   if seed  seeds   val/accuracy
+  group        0 to 100  interval  finishes  ok      high is good
+  digits_cnn       88.2  [54, 96]  [81, 93]  5 of 5  0.9712 ± 0.0040
+  The 95 % interval allows for failures that nobody has seen yet, so it is wide with few seeds; 'if
+  seed finishes' leaves that risk out.
+
+Where the points went, of 100
+  failed    loss   loss        worse    seed
+   seeds  spikes  noise  checkpoints  spread
+     0.0     3.1    4.0          3.2     1.5
+
+Final value of the metrics over seeds
+  metric            mean ± 95 %      sd  median     min     max  n
+  val/accuracy  0.9712 ± 0.0040  0.0032  0.9712  0.9662  0.9752  5
+
+Next
+  curves and bands  tensorboard --logdir 'multi run/digits'
+  pass or fail      stabilimeter gate 'multi run/digits' --checks FILE.yaml
+
+"""
+    )
+
+
+def test_two_groups_are_compared_in_the_first_sentence(build):
+    text = text_of(build.summary(build.group("x.lr=0.1,x.n=1"), build.failed("x.lr=1.0,x.n=1")))
+    first = " ".join(text.split("\n\n")[0].split())
+    assert first == (
+        "2 groups, 8 seeds: 2 failed. Most stable: lr=0.1, 88.2 of 100 (95 % interval 54 to 96). "
+        "Least: lr=1.0, 20.0 of 100 (no interval). All groups: x.n=1"
+    )
+    assert "lr=1.0  seeds 0, 1  nonfinite: train/loss is NaN from step 412" in text
+
+
+def test_running_seeds_and_a_missing_score_are_said_at_once(build):
+    running = replace(build.run(3), status="running")
+    group = build.group(n=4, n_running=1, runs=(*(build.run(i) for i in range(3)), running))
+    assert "none failed, 1 still running, so figures will change." in text_of(build.summary(group))
+    undefined = build.stability(None, None, None, given_completion=None, points_lost={}, reason="too short")
+    text = text_of(build.summary(build.group(stability=undefined)))
+    assert "No stability score; the reason is under Notes." in text
+    assert "too short" in text
+
+
+def test_all_failed_and_a_single_seed(build):
+    all_failed = build.stability(
+        0.0, None, None, given_completion=None, points_lost={"failures": 100.0}, reason="no seed completed"
+    )
+    text = text_of(build.summary(build.failed(n=5, n_failed=5, stability=all_failed)))
+    assert "1 group, 5 seeds: 5 failed. Stability 0.0 of 100 (no interval)." in text
+    assert "0 of 5" in text
+    one = build.stability(88.0, None, None, given_completion=None, reason="no interval: 1 measured seed, 3 needed")
+    text = text_of(build.summary(build.group(n=1, stability=one)))
+    assert "1 group, 1 seed: none failed." in text
+    assert "no interval: 1 measured seed, 3 needed" in text
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_no_line_but_a_command_is_wider_than_asked_and_no_number_is_cut(build, width):
+    long = "n28_t1-2026-04-22-MuddFormer-baseline-s1430"
+    groups = [build.group(f"{long}-{i}") for i in range(30)] + [build.failed(f"{long}-failed", n=5, n_failed=4)]
+    text = text_of(build.summary(*groups, notes=("word " * 60,)), width)
+    wide = [line for line in text.splitlines() if len(line) > width]
+    assert all("stabilimeter" in line for line in wide)
+    assert text.count("0.9712 ± 0.0040") == 31
+
+
+def test_commands_are_never_broken(build):
+    folder = Path("/a" * 80)
+    text = to_text(render(build.summary(), folder, folder), 80)
+    assert f"tensorboard --logdir {folder}\n" in text
+
+
+def test_without_bands_on_disk_the_next_command_writes_them(build):
+    assert "stabilimeter summarize 'multi run/digits' --tensorboard OUT" in text_of(build.summary())
+
+
+def test_a_pipe_gets_no_escape_codes_and_hostile_text_is_harmless(build, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    out = io.StringIO()
+    show(render(build.summary(build.group("[red]x[/red]\x1b[2J :smile:")), FOLDER), out)
+    assert "\x1b" not in out.getvalue()
+    assert "[red]x[/red]?[2J :smile:" in out.getvalue()
+    assert max(map(len, out.getvalue().splitlines())) <= 100
+
+
+def test_a_terminal_gets_colour(build, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "90")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    out = Terminal()
+    show(render(build.summary(build.failed()), FOLDER), out)
+    assert "\x1b[1;31m2 failed" in out.getvalue()
+
+
+def test_a_gate_is_one_line_per_check_and_an_answer(build):
+    checks = [Check("failure_rate", "max", 0, "f:1"), Check("stability", "min", 50, "f:2")]
+    result = gate(build.summary(build.group("m.lr=0.1"), build.failed("m.lr=1.0")), checks)
+    assert (
+        to_text(render_gate(result), 80)
+        == """\
+lr=0.1
+  pass          failure_rate max 0  0 [0, 0.430]
+  pass          stability min 50    88.20 [54.0, 96.0]
+lr=1.0
+  fail          failure_rate max 0  0.6667 [0.200, 0.940]  \
+2 of 3 seeds failed: seeds 0, 1 (nonfinite: train/loss is NaN from step 412)
+  inconclusive  stability min 50    20.00                  1 seed finished: an interval needs 3
+gate: fail (2 pass, 1 fail, 1 inconclusive)
+"""
+    )
+
+
+def test_a_gate_on_one_group_needs_no_heading(build):
+    result = gate(build.summary(build.group("only")), [Check("stability", "min", 50, "f:1")])
+    assert to_text(render_gate(result)) == (
+        "  pass          stability min 50  88.20 [54.0, 96.0]\ngate: pass (1 pass)\n"
+    )
