@@ -14,7 +14,7 @@ from stabilimeter.analysis.failure import failure_reasons
 from stabilimeter.analysis.identical import copies
 from stabilimeter.analysis.incidents import incidents_of, with_shared_marked
 from stabilimeter.analysis.metrics import group_metric, run_metric
-from stabilimeter.analysis.primary import Primary, primary_of
+from stabilimeter.analysis.primary import Primary, UnknownMetricError, primary_of
 from stabilimeter.analysis.roles import roles_in
 from stabilimeter.analysis.scores import scores_of, troubles_of
 from stabilimeter.analysis.summary import GroupMetric, GroupSummary, RunMetric, RunSummary, Stability
@@ -43,7 +43,7 @@ def summarize_group(
     primary = primary_of(runs, metric, mode)
     if target is not None and primary.mode is None:
         missing = "a primary metric" if primary.tag is None else f"the better direction of {primary.tag}"
-        raise ValueError(f"group {group.label}: a target needs {missing}; give --metric TAG --mode min|max")
+        raise UnknownMetricError(f"group {group.label}: a target needs {missing}; give --metric TAG --mode min|max")
     roles = roles_in(runs)
     repeated = copies(runs, roles)
     everyone = [Evidence(run, roles, primary) for run in runs]

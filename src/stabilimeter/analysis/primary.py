@@ -11,7 +11,7 @@ from stabilimeter.records.run import Run
 
 
 class UnknownMetricError(ValueError):
-    """The metric asked for was not logged by any run; the message lists what was."""
+    """The metric asked for, or needed, is not there; the message says what is."""
 
 
 @dataclass(frozen=True)

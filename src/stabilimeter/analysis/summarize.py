@@ -41,9 +41,9 @@ def summarize(
         on_progress: Called with the number of groups done and their total.
 
     Raises:
-        UnknownMetricError: if no run has ``metric``.
-        ValueError: if ``mode`` or ``interval`` is not one of the above, or there is a target but no primary metric with
-            a known better direction.
+        UnknownMetricError: if no run has ``metric``, or a target is given for a group without a primary metric whose
+            better direction is known.
+        ValueError: if ``mode`` or ``interval`` is not one of the above.
     """
     if mode not in (None, "min", "max"):
         raise ValueError(f"mode must be 'min' or 'max', got {mode!r}")

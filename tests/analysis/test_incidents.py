@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from stabilimeter.analysis.evidence import Evidence
+from stabilimeter.analysis.incidents import incidents_of, with_shared_marked
+from stabilimeter.analysis.primary import primary_of
+from stabilimeter.analysis.roles import roles_in
+from stabilimeter.stats.incident import Incident, Kind
+
+
+def seeds(*runs):
+    roles, primary = roles_in(runs), primary_of(runs)
+    made = [Evidence(run, roles, primary) for run in runs]
+    found = [Evidence(seed.run, roles, primary, incidents_of(seed)) for seed in made]
+    return with_shared_marked(found)
+
+
+def spiked(build, seed, *steps, size=3.0):
+    values = build.loss(seed)
+    values[list(steps)] += size
+    return build.points(values)
+
+
+def at(seed, tag):
+    return [incident.step for incident in seed.incidents if incident.key == tag]
+
+
+def test_loss_spikes_are_found_and_charged(build):
+    clean, one, two = seeds(
+        build.foreign(0),
+        build.foreign(1, loss=spiked(build, 1, 500)),
+        build.foreign(2, loss=spiked(build, 2, 300, 800)),
+    )
+    assert [at(seed, "loss") for seed in (clean, one, two)] == [[], [500], [300, 800]]
+    assert [seed.charged_events for seed in (clean, one, two)] == [0.0, 1.0, 2.0]
+
+
+def test_a_step_that_all_seeds_share_is_charged_once_to_the_group(build):
+    found = seeds(*[build.foreign(seed, loss=spiked(build, seed, 500)) for seed in range(5)])
+    assert all(seed.incidents[0].shared for seed in found)
+    assert sum(seed.charged_events for seed in found) == pytest.approx(1.0)
+
+
+def test_twin_spikes_at_different_steps_are_charged_each(build):
+    found = seeds(*[build.foreign(seed, loss=spiked(build, seed, 500 + 7 * seed)) for seed in range(5)])
+    assert not any(incident.shared for seed in found for incident in seed.incidents)
+    assert sum(seed.charged_events for seed in found) == 5.0
+
+
+def test_nan_at_the_same_step_is_never_shared(build):
+    values = build.loss(0)
+    values[600:] = np.nan
+    found = seeds(*[build.foreign(seed, loss=build.points(values + 0.001 * seed)) for seed in range(4)])
+    assert [seed.incidents[-1].kind for seed in found] == [Kind.NONFINITE] * 4
+    assert not any(incident.shared for seed in found for incident in seed.incidents)
+
+
+def test_gradient_norm_and_evaluations_are_reported_not_charged(build):
+    rng = np.random.default_rng(0)
+    norms = np.exp(rng.normal(scale=0.1, size=1000))
+    norms[400] = 50.0
+    evaluated = build.val_loss(0).values.copy()
+    evaluated[19] += 3
+    run = build.foreign(0, grad_norm=build.points(norms), val_loss=build.points(evaluated, range(0, 1000, 50)))
+    (seed,) = seeds(run)
+    assert at(seed, "grad_norm") == [400]
+    assert at(seed, "val_loss") == [950]
+    assert seed.charged_events == 0.0
+
+
+def test_a_metric_that_is_better_when_higher_is_watched_downwards(build):
+    steps = np.arange(0, 1000, 10)
+    accuracy = 0.9 + np.random.default_rng(0).normal(scale=0.005, size=100)
+    accuracy[80] = 0.3
+    runs = [build.foreign(0, val_acc=build.points(accuracy, steps))]
+    seed = Evidence(runs[0], roles_in(runs), primary_of(runs, "val_acc"))
+    assert [incident.step for incident in incidents_of(seed) if incident.key == "val_acc"] == [800]
+
+
+def test_recorded_incidents_win_over_detected_ones_and_none_counts_twice(build):
+    recorded = Incident(Kind.SPIKE, 500, 500, 3.5, 0.5, 0.02, "train/loss", evidence={"lr": 0.1})
+    skipped = Incident(Kind.SPIKE, 250, 250, 9.0, 0.6, 0.02, "train/loss", evidence={"action": "skip"})
+    loss = {"train/loss": spiked(build, 1, 500, 700)}
+    (seed,) = seeds(build.ours(1, incidents=[recorded, skipped], **loss))
+    assert at(seed, "train/loss") == [250, 500, 700]
+    assert [dict(incident.evidence).get("lr") for incident in seed.incidents][1] == 0.1
+    assert seed.charged_events == 3.0
+
+
+def test_nothing_to_watch(build):
+    (seed,) = seeds(build.log({"time": build.points([1.0, 2.0])}))
+    assert seed.incidents == ()

@@ -1,0 +1,20 @@
+from stabilimeter.analysis.notes import missing_tags, run_notes
+
+
+def test_long_lists_are_cut_and_counted(build):
+    runs = [build.foreign(seed, notes=["empty file skipped"]) for seed in range(6)]
+    assert run_notes(runs) == ["seed=0, seed=1, seed=2, seed=3 and 2 more: empty file skipped"]
+
+
+def test_runs_that_lack_the_same_tags_are_named_together(build):
+    f1 = {"val_f1": build.points([0.1])}
+    runs = [build.foreign(0, **f1), build.foreign(1), build.foreign(2), build.foreign(3, val_loss=None)]
+    assert missing_tags(runs) == [
+        "seed=1, seed=2: nothing logged for val_f1",
+        "seed=3: nothing logged for val_f1, val_loss",
+    ]
+
+
+def test_complete_runs_need_no_note(build):
+    assert missing_tags([build.foreign(seed) for seed in range(3)]) == []
+    assert run_notes([build.foreign(0)]) == []
