@@ -28,15 +28,15 @@ class ClipTap:
     def __init__(self, plugin: Precision, around: Around) -> None:
         self._plugin: Any = plugin
         self._around = around
-        norm = type(plugin).clip_grad_by_norm is Precision.clip_grad_by_norm
-        self._knows_total = norm and hasattr(torch.nn.utils, "clip_grads_with_norm_")
 
     def install(self) -> None:
         """Wrap the plugin."""
         by_norm, by_value = self._plugin.clip_grad_by_norm, self._plugin.clip_grad_by_value
+        is_lightnings_own = getattr(by_norm, "__func__", None) is Precision.clip_grad_by_norm
+        knows_total = is_lightnings_own and hasattr(torch.nn.utils, "clip_grads_with_norm_")
 
         def norm(optimizer: Any, clip_val: float) -> None:
-            if self._knows_total:
+            if knows_total:  # the two halves of torch.nn.utils.clip_grad_norm_
                 parameters = list(self._plugin.main_params(optimizer))
                 total = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
                 self._around(

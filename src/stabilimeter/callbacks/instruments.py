@@ -24,7 +24,7 @@ class Instruments:
         module: Its module.
         signals: What to measure, per optimizer.
         layers: Parameters of per-tensor vectors, per optimizer.
-        vector_stride: Measure vectors at steps divisible by this.
+        vector_stride: Measure vectors at every so many steps of an optimizer.
     """
 
     def __init__(
@@ -110,11 +110,14 @@ class Instruments:
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed fit needs."""
-        return self._micro_batches.state_dict()
+        counts = [track.num_steps for track in self._tracks.values()]
+        return {"num_steps": counts, "micro_batches": self._micro_batches.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from `state_dict`."""
-        self._micro_batches.load_state_dict(dict(state))
+        self._micro_batches.load_state_dict(state["micro_batches"])
+        for track, count in zip(self._tracks.values(), state["num_steps"], strict=False):
+            track.num_steps = count
 
     def _after_step(self, track: Track, *_: Any) -> None:
         if track.is_open:

@@ -40,7 +40,7 @@ class StabilityMonitor(Callback):
         signals: What to measure; None for `DEFAULT_SIGNALS`.
         per_layer: Also record vectors with one number per parameter tensor.
         flush_every_n_steps: Copy measurements to the host, look for incidents and write, every so many steps.
-        layers_every_n_steps: Measure those vectors at steps divisible by this.
+        layers_every_n_steps: Measure those vectors at every so many steps of an optimizer.
         dirpath: Folder of the run; None for that of its first logger, else ``default_root_dir``.
         group: Key that runs share which differ in the seed only; None for a hash of the configuration without seed.
         seed: The seed; None for that of ``seed_everything``.
@@ -111,6 +111,7 @@ class StabilityMonitor(Callback):
         if trainer.is_global_zero:
             self._journal = opened_journal(trainer, pl_module, found, self._settings, self._folder)
         self._instruments = opened_instruments(trainer, pl_module, found, self._settings)
+        self._instruments.pause()
         if not pl_module.automatic_optimization:
             self.on_before_backward = self._on_before_backward
         if trainer.global_step and self._state.get("step") == trainer.global_step:

@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, GradientAccumulationScheduler, ModelCheckpoint
 
@@ -19,21 +18,19 @@ def planned_steps(trainer: Trainer, module: LightningModule) -> int | None:
     """Optimizer steps that the Trainer will do if nothing stops it; None if unbounded or up to the user's own loop."""
     if not module.automatic_optimization:
         return trainer.max_steps if trainer.max_steps >= 0 else None
-    try:
-        steps = trainer.estimated_stepping_batches
-    except MisconfigurationException:  # accumulation that changes between epochs
-        steps = _scheduled_steps(trainer)
+    scheduler = next((c for c in _callbacks(trainer) if isinstance(c, GradientAccumulationScheduler)), None)
+    steps = trainer.estimated_stepping_batches if scheduler is None else _scheduled_steps(trainer, scheduler)
     return int(steps) if math.isfinite(steps) and steps >= 0 else None
 
 
-def _scheduled_steps(trainer: Trainer) -> float:
-    scheduler = next((c for c in _callbacks(trainer) if isinstance(c, GradientAccumulationScheduler)), None)
+def _scheduled_steps(trainer: Trainer, scheduler: GradientAccumulationScheduler) -> float:
+    """The Trainer's own estimate knows nothing of an accumulation that changes between epochs."""
     limit = trainer.max_steps if trainer.max_steps >= 0 else math.inf
-    if scheduler is None or trainer.max_epochs is None or trainer.max_epochs < 0:
+    batches = trainer.num_training_batches
+    if trainer.max_epochs is None or trainer.max_epochs < 0 or math.isinf(batches):
         return limit
     epochs = range(trainer.max_epochs)
-    steps = sum(math.ceil(trainer.num_training_batches / scheduler.get_accumulate_grad_batches(e)) for e in epochs)
-    return min(steps, limit)
+    return min(sum(math.ceil(batches / scheduler.get_accumulate_grad_batches(e)) for e in epochs), limit)
 
 
 def monitored_metric(trainer: Trainer) -> tuple[str | None, str | None]:

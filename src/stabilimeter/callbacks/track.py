@@ -48,11 +48,14 @@ class Block:
 class Track:
     """The steps of one optimizer.
 
+    Attributes:
+        num_steps: Number of its steps that are over, since the beginning of the run.
+
     Args:
         optimizer: The optimizer.
         signals: What to measure.
         layers: Parameters of per-tensor vectors, in the order of their names.
-        vector_stride: Measure vectors at steps divisible by this.
+        vector_stride: Measure vectors at every so many steps of this optimizer, from its first on.
         clipping_follows: Clipping comes after ``on_before_optimizer_step``; the gradients are measured there, together.
         strategy: The Trainer's strategy.
         world_size: Number of ranks.
@@ -82,6 +85,7 @@ class Track:
         self._buffer = Buffer(self._plan.reductions, device=device, world_size=world_size, sharded=sharded)
         self._row: list[Measured] = []
         self._is_open = self._has_gradients = self._has_stepped = False
+        self.num_steps = 0
         self._stopwatch = Stopwatch()
         self._forget_rows()
 
@@ -153,6 +157,7 @@ class Track:
         self._steps.append(self._view.step)
         self._wall_times.append(time.time())
         self._is_open = False
+        self.num_steps += 1
 
     def end_batch(self, epoch: int, batch_idx: int) -> None:
         """All steps since the last call belong to this batch."""
@@ -206,7 +211,7 @@ class Track:
             for column, measure in self._plan.scalars[moment]:
                 self._row[column] = measure(self._view)
             vectors = self._plan.vectors[moment]
-            if vectors and self._view.step % self._vector_stride == 0:
+            if vectors and self.num_steps % self._vector_stride == 0:
                 for index, measure in vectors:
                     vector = measure(self._view)
                     if isinstance(vector, Tensor):

@@ -21,7 +21,7 @@ class Watch:
     def __init__(self) -> None:
         self._states: dict[str, detection.State] = {}
         self._without_direction: set[str] = set()
-        self._evidence: dict[str, dict[str, Any]] = {}
+        self._evidence: dict[str, tuple[int, dict[str, Any]]] = {}
         self.first_nonfinite: tuple[str, int] | None = None
 
     def extend(
@@ -60,7 +60,7 @@ class Watch:
             incidents += self._told(ended)
             episode = state.episode
             if episode is not None and (before is None or before.first_step != episode.first_step):
-                self._evidence[key] = dict(evidence(i))
+                self._evidence[key] = (step, dict(evidence(i)))
                 if not episode.finite and self.first_nonfinite is None:
                     self.first_nonfinite = (key, step)
         self._states[key] = state
@@ -90,4 +90,7 @@ class Watch:
         """``incident`` with its evidence; nothing if there is none, or if nobody can tell whether it is bad."""
         if incident is None or (incident.key in self._without_direction and incident.kind is not Kind.NONFINITE):
             return []
-        return [replace(incident, evidence={**incident.evidence, **self._evidence.get(incident.key, {})})]
+        step, evidence = self._evidence.get(incident.key, (None, {}))
+        if step != incident.step:  # a slow drift is noticed long after it began
+            return [incident]
+        return [replace(incident, evidence={**incident.evidence, **evidence})]

@@ -1,0 +1,139 @@
+"""Between two flushes nothing is read back from the device; at a flush, one copy, however much was measured."""
+
+import collections
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from stabilimeter.callbacks.monitor import StabilityMonitor
+
+_READS = {"aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::is_nonzero", "aten::item"}
+_METHODS = {"tolist", "cpu", "numpy", "__repr__", "__array__", "item", "__bool__", "__float__", "__int__"}
+
+
+class CountOps(TorchDispatchMode):
+    """Counts kernels that hand a value to the host."""
+
+    def __init__(self, reads):
+        super().__init__()
+        self.reads = reads
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.name().split(".")[0]
+        if name in _READS:
+            self.reads[name] += 1
+        return func(*args, **(kwargs or {}))
+
+
+class CountMethods(TorchFunctionMode):
+    """Counts copies to the host, which are no kernel on a CPU but would be one on a GPU."""
+
+    def __init__(self, reads):
+        super().__init__()
+        self.reads = reads
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        name = getattr(func, "__name__", "")
+        if name in _METHODS:
+            self.reads[name] += 1
+        return func(*args, **(kwargs or {}))
+
+
+class Counted(Callback):
+    """Runs the hooks of another callback under both counters, batch by batch."""
+
+    def __init__(self, inner):
+        self.inner = inner
+        self.reads = collections.Counter()
+        self.per_batch = []
+
+    def state_dict(self):
+        return {}
+
+    def setup(self, *args, **kwargs):
+        self.inner.setup(*args, **kwargs)
+
+    def on_train_start(self, *args):
+        self.inner.on_train_start(*args)
+
+    def on_before_optimizer_step(self, *args):
+        with CountOps(self.reads), CountMethods(self.reads):
+            self.inner.on_before_optimizer_step(*args)
+
+    def on_train_batch_end(self, *args):
+        with CountOps(self.reads), CountMethods(self.reads):
+            self.inner.on_train_batch_end(*args)
+        self.per_batch.append(sum(self.reads.values()))
+        self.reads.clear()
+
+    def on_train_end(self, *args):
+        self.inner.on_train_end(*args)
+
+    def on_fit_end(self, *args):
+        self.inner.on_fit_end(*args)
+
+
+class CountedSteps(Counted):
+    """Also the part that runs inside the optimizer's own hook and inside clipping."""
+
+    def on_train_start(self, trainer, module):
+        super().on_train_start(trainer, module)
+        for track in self.inner._instruments._tracks.values():
+            for name in ("after_step", "around_clipping"):
+                setattr(track, name, self.counted(getattr(track, name)))
+
+    def counted(self, function):
+        def call(*args):
+            with CountOps(self.reads), CountMethods(self.reads):
+                return function(*args)
+
+        return call
+
+
+class Reader(StabilityMonitor):
+    """The positive control: looks at the loss once."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        float(outputs["loss"])
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+
+def reads_per_batch(make_trainer, probe_class, monitor, num_tensors, **kwargs):
+    module = probe_class()
+    module.net = nn.Sequential(
+        nn.Linear(6, 8), *[nn.Linear(8, 8, bias=False) for _ in range(num_tensors)], nn.Linear(8, 2)
+    )
+    counted = CountedSteps(monitor)
+    make_trainer(counted, limit_val_batches=0, **kwargs).fit(module)
+    return counted.per_batch
+
+
+@pytest.mark.parametrize(
+    "clipping", [{}, {"gradient_clip_val": 0.1}, {"gradient_clip_val": 0.1, "gradient_clip_algorithm": "value"}]
+)
+@pytest.mark.parametrize("num_tensors", [6, 300])
+def test_no_read_off_the_flush_and_few_at_it(make_trainer, probe_class, num_tensors, clipping):
+    monitor = StabilityMonitor(flush_every_n_steps=5, layers_every_n_steps=2)
+    reads = reads_per_batch(make_trainer, probe_class, monitor, num_tensors, **clipping)
+    flushes = {4, 9}
+    assert [count for batch, count in enumerate(reads) if batch not in flushes] == [0] * 10
+    assert all(0 < reads[batch] <= 2 for batch in flushes)  # one copy: .cpu() and .numpy() of the same tensor
+
+
+def test_the_counters_see_a_read(make_trainer, probe_class):
+    reads = reads_per_batch(make_trainer, probe_class, Reader(), 1)
+    assert all(count >= 1 for count in reads)
+
+
+def test_the_counters_see_each_kind_of_read():
+    reads = collections.Counter()
+    tensor = torch.arange(3.0)
+    with CountOps(reads), CountMethods(reads):
+        for read in (lambda: tensor[0].item(), lambda: float(tensor[1]), tensor.tolist, tensor.cpu, tensor.numpy):
+            before = sum(reads.values())
+            read()
+            assert sum(reads.values()) > before
