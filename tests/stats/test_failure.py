@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from stabilimeter.stats.failure import collapse_size, ends_nonfinite, is_worse_at_the_end, stalled_among
-from stabilimeter.stats.levels import Level, improvement
+from stabilimeter.stats.levels import Level, final_level, improvement
 
 NAN = np.nan
 
@@ -48,24 +48,39 @@ def test_autocorrelated_noise_is_hardly_ever_called_worse():
     assert called <= 8
 
 
+def stalled(*curves):
+    return stalled_among([improvement(values) for values in curves], [final_level(values).value for values in curves])
+
+
+def falling(seed=0, start=5.0, end=1.0):
+    return np.linspace(start, end, 400) + noise(400, seed)
+
+
 def test_a_stalled_seed_among_siblings():
-    falling = [np.linspace(5, 1, 400) + noise(400, seed) for seed in range(4)]
-    stuck = 5 + noise(400, 9)
-    assert stalled_among([improvement(values) for values in [*falling, stuck]]) == [False] * 4 + [True]
+    assert stalled(*[falling(seed) for seed in range(4)], 5 + noise(400, 9)) == [False] * 4 + [True]
 
 
 def test_seeds_that_all_stall_are_not_stalled_among_each_other():
-    assert stalled_among([improvement(5 + noise(400, seed)) for seed in range(5)]) == [False] * 5
+    assert stalled(*[5 + noise(400, seed) for seed in range(5)]) == [False] * 5
+
+
+def test_a_seed_that_started_lucky_is_not_stalled():
+    """It had little to improve, and ends where the others end."""
+    assert stalled(*[falling(seed) for seed in range(4)], falling(9, start=1.3)) == [False] * 5
 
 
 def test_slow_is_not_stalled():
-    assert stalled_among([Level(2.0, 0.1)] * 4 + [Level(0.21, 0.1)]) == [False] * 5
-    assert stalled_among([Level(2.0, 0.1)] * 4 + [Level(0.19, 0.1)]) == [False] * 4 + [True]
+    def among_four(value, final):
+        return stalled_among([Level(2.0, 0.1)] * 4 + [Level(value, 0.1)], [1.0] * 4 + [final])
+
+    assert among_four(0.21, 2.8) == [False] * 5
+    assert among_four(0.19, 2.8) == [False] * 4 + [True]
+    assert among_four(0.19, 1.9) == [False] * 5
 
 
 @pytest.mark.parametrize("levels", [[], [Level(1.0, 0.1)], [Level(NAN, NAN)] * 3])
 def test_nobody_to_compare_with(levels):
-    assert stalled_among(levels) == [False] * len(levels)
+    assert stalled_among(levels, [1.0] * len(levels)) == [False] * len(levels)
 
 
 EVALUATED = np.arange(0, 4000, 100)
@@ -109,6 +124,15 @@ def test_overfitting_is_not_a_collapse():
 
 def test_a_regression_within_the_tails_noise_is_not_a_collapse():
     assert collapse_size(EVALUATED, evaluations(end=1.5, sd=0.2), training(end=1.5)) is None
+
+
+def test_divergence_without_end_is_a_collapse_and_the_way_back_from_a_restart_is_not():
+    rise = np.concatenate([np.zeros(2000), np.linspace(0, 2, 2000)])
+    diverging = [(TRAINED, training()[0][1] + rise)]
+    assert collapse_size(EVALUATED, evaluations() + rise[EVALUATED], diverging) == pytest.approx(1.78, abs=0.05)
+    restart = np.concatenate([np.zeros(3000), 2 * np.exp(-np.arange(1000) / 250)])
+    restarted = [(TRAINED, training()[0][1] + restart)]
+    assert collapse_size(EVALUATED, evaluations() + restart[EVALUATED], restarted) is None
 
 
 def test_a_run_that_recovers_before_the_end_has_not_collapsed():

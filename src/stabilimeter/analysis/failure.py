@@ -124,13 +124,14 @@ def _stalled(seeds: Sequence[Evidence]) -> list[str | None]:
         Level(math.nan, math.nan) if curve is None else improvement(curve.values, evaluations=curve.evaluations)
         for curve in curves
     ]
+    finals = [math.nan if curve is None else final_level(curve.values).value for curve in curves]
     finite = [level.value for level in improvements if math.isfinite(level.value)]
     typical = float(np.median(finite)) if finite else math.nan
     return [
         f"{Reason.NO_PROGRESS.value}: {curve.tag} improved by {own.value:.3g}, the group by {typical:.3g} in the median"
         if stalled and curve is not None
         else None
-        for stalled, curve, own in zip(stalled_among(improvements), curves, improvements, strict=True)
+        for stalled, curve, own in zip(stalled_among(improvements, finals), curves, improvements, strict=True)
     ]
 
 

@@ -8,15 +8,16 @@ from numpy.typing import NDArray
 
 from stabilimeter.stats.checkpoint_regression import best_so_far
 from stabilimeter.stats.levels import Level, improvement, initial_level, level_of
-from stabilimeter.stats.noise import MAD_TO_SD, noise_sd
+from stabilimeter.stats.noise import noise_sd
 
 STALLED_SHARE = 0.10
 MIN_EVALUATIONS = 10
 """Fewer evaluations do not tell a collapse from a bad last checkpoint."""
 
 TAIL_SHARE = 0.20
-TAIL_NOISE_SD = 10.0
+TAIL_NOISE_SD = 6.0
 RESOLUTION_STEPS = 3.0
+RECOVERED_SHARE = 0.5
 BEST_WINDOW_SHARE = 0.05
 
 
@@ -51,24 +52,27 @@ def is_worse_at_the_end(values: NDArray[np.float64], *, evaluations: bool = Fals
     return Level(-change.value, change.se).is_positive
 
 
-def stalled_among(improvements: Sequence[Level]) -> list[bool]:
+def stalled_among(improvements: Sequence[Level], finals: Sequence[float]) -> list[bool]:
     """Which seeds hardly improved while most of their siblings did.
 
     A seed is stalled if more than half of the other seeds improved by 3 standard errors, and it improved by less than
-    10 % of the median of the others.
+    10 % of the median of the others and ends behind their median level by more than half of that. The latter because
+    initial values can make the first loss of seeds differ tenfold: the luckiest has little left to improve.
 
     Args:
         improvements: `levels.improvement` of every seed of a group.
+        finals: Final level of every seed, lower is better.
 
-    >>> stalled_among([Level(2.0, 0.1), Level(0.1, 0.1), Level(2.2, 0.1), Level(1.9, 0.1)])
+    >>> stalled_among([Level(2.0, 0.1), Level(0.1, 0.1), Level(2.2, 0.1), Level(1.9, 0.1)], [1.0, 2.9, 1.1, 1.0])
     [False, True, False, False]
     """
     stalled = []
-    for seed, own in enumerate(improvements):
-        others = [other for index, other in enumerate(improvements) if index != seed and math.isfinite(other.value)]
-        most_improved = sum(other.is_positive for other in others) > len(others) / 2
-        typical = float(np.median([other.value for other in others])) if others else math.nan
-        stalled.append(bool(most_improved and own.value < STALLED_SHARE * typical))
+    for seed, (own, final) in enumerate(zip(improvements, finals, strict=True)):
+        others = [k for k, other in enumerate(improvements) if k != seed and math.isfinite(other.value)]
+        most_improved = sum(improvements[k].is_positive for k in others) > len(others) / 2
+        typical = float(np.median([improvements[k].value for k in others])) if others else math.nan
+        behind = final - float(np.median([finals[k] for k in others])) if others else math.nan
+        stalled.append(bool(most_improved and own.value < STALLED_SHARE * typical and behind > typical / 2))
     return stalled
 
 
@@ -81,14 +85,13 @@ def collapse_size(
 
     A run has collapsed if all evaluations in its last 20 % (at least 5) are worse than its best level, and
 
-    - in the median by more than 10 standard deviations of their own noise, or by more than half of all the run had
-      gained; and
+    - at the end (median of the last three) by more than 6 standard deviations of the noise around their trend and three
+      steps of the metric's resolution (for an accuracy, three examples), or by more than half of all it had gained;
+    - it is not on its way back, as after a learning-rate restart: at least half of what the tail had lost in the median
+      is still lost at the end;
     - training got worse with it: the level of a training loss over the same steps is above the level it had when the
       best evaluation was made, by 3 standard errors. That is what tells a collapse from overfitting, where training
       goes on improving. Where no training series covers these steps, half of the gain must be lost.
-
-    The noise of the evaluations is the larger of that in the tail and that of the whole series around its trend. Where
-    both are nil, three steps of the metric's resolution (for an accuracy, three examples) must be lost.
 
     Args:
         evaluation_steps: Shape ``(n,)``, increasing.
@@ -97,7 +100,7 @@ def collapse_size(
             on the training data, which is less noisy. May be empty.
 
     Returns:
-        Median of the tail minus the best level, in the unit of ``evaluations``.
+        Level at the end (median of the last three evaluations) minus the best level, in the unit of ``evaluations``.
 
     >>> steps = np.arange(40)
     >>> down_and_up = np.concatenate([np.linspace(5, 1, 20), np.full(20, 3.0)])
@@ -113,16 +116,13 @@ def collapse_size(
     size = max(5, math.ceil(TAIL_SHARE * evaluations.size))
     tail, before = evaluations[-size:], evaluations[:-size]
     best = float(best_so_far(before)[-1])
-    lost = float(np.median(tail)) - best
-    if not np.all(tail > best):
+    lost = float(np.median(tail[-3:])) - best
+    if not np.all(tail > best) or lost < RECOVERED_SHARE * (float(np.median(tail)) - best):
         return None
     gained = initial_level(evaluations, evaluations=True).value - best
     lost_half = lost > gained / 2
-    ordinary = max(
-        TAIL_NOISE_SD * _scatter(tail),
-        TAIL_NOISE_SD * noise_sd(evaluations),
-        RESOLUTION_STEPS * _resolution(evaluations),
-    )
+    noise = max(noise_sd(tail), noise_sd(evaluations))
+    ordinary = max(TAIL_NOISE_SD * noise, RESOLUTION_STEPS * _resolution(evaluations))
     best_step = int(evaluation_steps[int(np.argmin(np.abs(before - best)))])
     tail_start = int(evaluation_steps[-size])
     risen = [_has_risen(steps, values, best_step, tail_start) for steps, values in training]
@@ -142,10 +142,6 @@ def _has_risen(steps: NDArray[np.int64], training: NDArray[np.float64], best_ste
     at_best = level_of(until_best[-max(3, math.ceil(BEST_WINDOW_SHARE * training.size)) :], training)
     at_end = level_of(late, training)
     return Level(at_end.value - at_best.value, math.hypot(at_end.se, at_best.se)).is_positive
-
-
-def _scatter(values: NDArray[np.float64]) -> float:
-    return float(MAD_TO_SD * np.median(np.abs(values - np.median(values))))
 
 
 def _resolution(values: NDArray[np.float64]) -> float:
