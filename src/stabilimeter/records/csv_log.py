@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stabilimeter.records.event_log import Points
+from stabilimeter.records.points import Points, points_in_order, replaced_note
 from stabilimeter.records.record_error import RecordError
 
 STEP_COLUMNS = (
@@ -90,14 +91,18 @@ def read_csv_log(path: str | os.PathLike[str]) -> CsvLog:
         raise RecordError(f"{path}: line {rows.line_num} is not CSV ({error})") from error
     scalars = {}
     texts = []
+    replaced = 0
     for number, (name, column) in enumerate(zip(header, cells, strict=True)):
         if number == at or not column:
             continue
-        points = _points(column, name, path)
-        if points is None:
+        numbers = _numbers(column, name, path)
+        if numbers is None:
             texts.append(name)
-        else:
-            scalars[name] = points
+            continue
+        scalars[name], again = points_in_order(*numbers)
+        replaced += again
+    if replaced:
+        notes.append(f"{path.name}: {replaced_note(replaced)}")
     if texts:
         notes.append(f"{path.name}: columns of text left out: {', '.join(texts)}")
     return CsvLog(dict(sorted(scalars.items())), tuple(notes))
@@ -122,8 +127,10 @@ def _step(cell: str, path: Path, line: int) -> int:
     raise RecordError(f"{path}: line {line}: the step must be a whole number, got {cell!r}")
 
 
-def _points(column: list[tuple[int, int, str]], name: str, path: Path) -> Points | None:
-    """The points of a column; None if it holds no number at all."""
+def _numbers(
+    column: list[tuple[int, int, str]], name: str, path: Path
+) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+    """Steps and values of a column; None if it holds no number at all."""
     values = np.empty(len(column))
     first_text: tuple[int, str] | None = None
     texts = 0
@@ -137,11 +144,4 @@ def _points(column: list[tuple[int, int, str]], name: str, path: Path) -> Points
         if texts == len(column):
             return None
         raise RecordError(f"{path}: line {first_text[0]}, column {name!r}: {first_text[1]!r} is not a number")
-    steps = np.array([step for step, _, _ in column], np.int64)
-    if (np.diff(steps) <= 0).any():
-        order = np.argsort(steps, kind="stable")
-        steps, values = steps[order], values[order]
-        last = np.append(steps[1:] != steps[:-1], True)
-        steps, values = steps[last], values[last]
-    steps.flags.writeable = values.flags.writeable = False
-    return Points(steps, values)
+    return np.array([step for step, _, _ in column], np.int64), values

@@ -31,7 +31,7 @@ _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 def varint(number: int) -> bytes:
     """Protocol-buffer varint of ``number``; negative numbers take ten bytes, as int64 does."""
-    number &= (1 << 64) - 1
+    number = int(number) & (1 << 64) - 1
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -124,14 +125,14 @@ def checked_events(buffer: NDArray[np.uint8], starts: NDArray[np.int64], end: in
         name: Name of the file, for the error.
 
     Raises:
-        RecordError: after the last chunk, if some checksum was wrong; names the first such frame by its byte offset. An
-            unfinished frame at the end is no error: it is what a killed writer leaves.
+        RecordError: after the last chunk, if some checksum was wrong; names the first such frame by its byte offset.
+            An unfinished frame at the end is no error: it is what a killed writer leaves.
     """
     broken = [] if _torn(buffer[end:]) else [end]
     lengths = np.diff(np.append(starts, end)) - _OVERHEAD
     order = np.argsort(lengths.astype(np.uint16) if lengths.max(initial=0) < 1 << 16 else lengths, kind="stable")
-    bounds = np.flatnonzero(np.diff(lengths[order], prepend=-1))
-    for first, last in zip(bounds, np.append(bounds[1:], len(order)), strict=True):
+    bounds = [*np.flatnonzero(np.diff(lengths[order], prepend=-1)).tolist(), len(order)]
+    for first, last in pairwise(bounds):
         length = int(lengths[order[first]])
         head = struct.pack("<Q", length)
         expected = np.frombuffer(head + struct.pack("<I", masked(crc32c(head))), np.uint8)

@@ -16,28 +16,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stabilimeter.records.event_decoding import EventFile, Track, read_event_file
+from stabilimeter.records.points import Points, points_in_order, replaced_note
 from stabilimeter.records.record_error import RecordError
 
 EVENT_FILE_MARK = "tfevents"
-
-
-@dataclass(frozen=True, eq=False)
-class Points:
-    """The points of one tag.
-
-    Attributes:
-        steps: ``(n,)`` int64, strictly increasing.
-        values: ``(n,)``, or ``(n, k)`` for a vector; of the type on disk.
-    """
-
-    steps: NDArray[np.int64]
-    values: NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +60,10 @@ def read_event_log(paths: Sequence[Path]) -> EventLog:
         files = [file for file in files if _first_steps(file)] or files
     run, marks = _newest_run(files, notes)
     name = str(run[0].path.parent) if run else ""
-    scalars, conflicts = _joined([file.scalars for file in run], marks, name)
+    scalars, replaced = _joined([file.scalars for file in run], marks, name)
     vectors, _ = _joined([file.vectors for file in run], marks, name)
-    if conflicts:
-        notes.append(f"points logged again at their step with another value: {conflicts}; what was logged last counts")
+    if replaced:
+        notes.append(replaced_note(replaced))
     return EventLog(scalars, vectors, tuple(notes))
 
 
@@ -127,34 +114,26 @@ def _described(run: list[EventFile]) -> str:
 
 
 def _joined(files: list[dict[str, Track]], marks: list[_Mark], name: str) -> tuple[dict[str, Points], int]:
-    """One series per tag, and how many points were logged again at their step with another value."""
+    """One series per tag, and how many points were replaced by another value at their step."""
     parts: dict[str, list[tuple[int, Track]]] = {}
     for number, tracks in enumerate(files):
         for tag, track in tracks.items():
             parts.setdefault(tag, []).append((number, track))
     joined: dict[str, Points] = {}
-    conflicts = 0
+    replaced = 0
     for tag in sorted(parts):
         kept = [_kept(number, track, marks) for number, track in parts[tag]]
-        widths = {track.values.shape[1:] for track in kept}
-        if len(widths) > 1:
+        if len({track.values.shape[1:] for track in kept}) > 1:
             raise RecordError(f"{name}: vector {tag!r} changes its length; record it under two names")
-        steps = np.concatenate([track.steps for track in kept]) if len(kept) > 1 else kept[0].steps
-        values = np.concatenate([track.values for track in kept]) if len(kept) > 1 else kept[0].values
-        if (np.diff(steps) <= 0).any():
-            order = np.argsort(steps, kind="stable")
-            steps, values = steps[order], values[order]
-            again = np.append(steps[1:] == steps[:-1], False)
-            followers = np.flatnonzero(again) + 1
-            same = (values[again] == values[followers]) | (
-                (values[again] != values[again]) & (values[followers] != values[followers])
-            )
-            conflicts += int((~same.reshape(len(followers), -1).all(axis=1)).sum())
-            steps, values = steps[~again], values[~again]
-        if len(steps):
-            steps.flags.writeable = values.flags.writeable = False
-            joined[tag] = Points(steps, values)
-    return joined, conflicts
+        if len(kept) == 1:
+            points, again = points_in_order(kept[0].steps, kept[0].values)
+        else:
+            steps = np.concatenate([track.steps for track in kept])
+            points, again = points_in_order(steps, np.concatenate([track.values for track in kept]))
+        replaced += again
+        if len(points.steps):
+            joined[tag] = points
+    return joined, replaced
 
 
 def _kept(number: int, track: Track, marks: list[_Mark]) -> Track:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from stabilimeter.records.csv_log import read_csv_log
 from stabilimeter.records.discovery import RunSource, Source, find_runs, significant_parts
-from stabilimeter.records.event_log import EVENT_FILE_MARK, Points, read_event_log
+from stabilimeter.records.event_log import EVENT_FILE_MARK, read_event_log
 from stabilimeter.records.hydra_overrides import overrides_of
 from stabilimeter.records.incident_log import INCIDENTS_FILE, read_incidents
 from stabilimeter.records.manifest import MANIFEST_FILE, RECORD_DIR, Manifest, RunStatus, read_manifest
+from stabilimeter.records.points import Points
 from stabilimeter.records.process import Process, is_alive
 from stabilimeter.records.record_error import RecordError
 from stabilimeter.stats.incident import Incident

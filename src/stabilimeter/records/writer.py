@@ -5,7 +5,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -69,13 +68,13 @@ class RunWriter:
                 last_step=None,
                 ended=None,
             )
-            self._events: BinaryIO = _next_event_file(self.path, now, process)
-            self._write(event_encoding.file_header(now))
+            self._events_path = _next_event_file(self.path, now, process)
+            self._incidents_path = self.path / INCIDENTS_FILE
+            self._pending = [event_encoding.file_header(now)]
             if previous is not None or resume_from_step is not None:
-                self._write(event_encoding.session_start(now, resume_from_step or 0))
-            self._events.flush()
-            drop_incidents_from(self.path / INCIDENTS_FILE, resume_from_step or 0)
-            self._incidents: BinaryIO = (self.path / INCIDENTS_FILE).open("ab")
+                self._pending.append(event_encoding.session_start(now, resume_from_step or 0))
+            self._write_pending()
+            drop_incidents_from(self._incidents_path, resume_from_step or 0)
             self.manifest.write(self._manifest_path)
         except OSError as error:
             raise RecordError(
@@ -140,15 +139,17 @@ class RunWriter:
     def write_incident(self, incident: Incident) -> None:
         """Record an incident, at once: in ``incidents.jsonl`` and as text for TensorBoard."""
         self.write_text(_INCIDENTS_TAG, incident.step, incident_text(incident))
-        self._incidents.write(incident_line(incident).encode())
-        self._incidents.flush()
-        self._events.flush()
+        self._write_pending()
+        _append(self._incidents_path, incident_line(incident).encode())
 
     def flush(self) -> None:
-        """Hand everything written so far to the operating system, and give a sign of life."""
-        if not self._events.closed:
-            self._events.flush()
-            self.heartbeat()
+        """Hand everything written so far to the operating system, and give a sign of life.
+
+        Raises:
+            OSError: if the disk is full, for example; nothing is lost then, the next flush tries again.
+        """
+        self._write_pending()
+        self.heartbeat()
 
     def heartbeat(self) -> None:
         """Say in the manifest that the process is alive; cheap enough to be called from any hook.
@@ -162,7 +163,7 @@ class RunWriter:
             self.manifest.write(self._manifest_path)
 
     def close(self, status: RunStatus, reason: str | None = None, last_step: int | None = None) -> None:
-        """Set the end mark and close the files; only the first call counts.
+        """Flush and set the end mark; only the first call counts.
 
         Args:
             status: How the run ended.
@@ -173,8 +174,7 @@ class RunWriter:
             return
         if status in (RunStatus.RUNNING, RunStatus.DIED, RunStatus.UNKNOWN):
             raise ValueError(f"a run cannot end as {status.value!r}")
-        self._events.close()
-        self._incidents.close()
+        self._write_pending()
         now = time.time()
         self.manifest = replace(
             self.manifest, status=status, reason=reason, last_step=last_step, heartbeat=now, ended=now
@@ -182,9 +182,30 @@ class RunWriter:
         self.manifest.write(self._manifest_path)
 
     def _write(self, frames: bytes) -> None:
-        if self._events.closed:
+        if self.manifest.status is not None:
             raise RecordError(f"the record in {self.path} is closed; nothing can be added to it")
-        self._events.write(frames)
+        self._pending.append(frames)
+
+    def _write_pending(self) -> None:
+        if self._pending:
+            _append(self._events_path, b"".join(self._pending))
+            self._pending = []
+
+
+def _append(path: Path, content: bytes) -> None:
+    """Add ``content`` to a file, all of it or nothing.
+
+    The file is opened each time: no handle outlives a flush, so the writer can be copied, forgotten or forked.
+    """
+    with path.open("ab", buffering=0) as file:
+        start = file.tell()
+        rest = memoryview(content)
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+        except OSError:
+            file.truncate(start)
+            raise
 
 
 def _refuse_if_in_use(previous: Manifest, process: Process, path: Path) -> None:
@@ -210,10 +231,10 @@ def _history(resumed: Manifest | None, now: float, resumed_at: int | None) -> tu
     )
 
 
-def _next_event_file(folder: Path, now: float, process: Process) -> BinaryIO:
-    """A new event file whose name sorts after all others in ``folder``, as TensorBoard reads them in that order."""
+def _next_event_file(folder: Path, now: float, process: Process) -> Path:
+    """A new event file; its name sorts after all others in ``folder``, the order in which TensorBoard reads them."""
     second = int(now)
     for other in folder.glob("events.out.tfevents.*"):
         stamp = other.name.split(".")[3]
         second = max(second, int(stamp) + 1 if stamp.isdigit() else 0)
-    return (folder / f"events.out.tfevents.{second:010d}.{process.hostname}.{process.pid}").open("xb")
+    return folder / f"events.out.tfevents.{second:010d}.{process.hostname}.{process.pid}"

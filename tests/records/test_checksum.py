@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import crc32c as reference
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c as masked_reference
+
+from stabilimeter.records.checksum import crc32c, masked, masked_rows, varying_columns
+
+
+@pytest.mark.parametrize("length", [0, 1, 3, 4, 5, 63, 64, 65, 127, 128, 129, 4095, 4096, 4097, 9001])
+def test_equals_tensorboards_checksum_at_every_kind_of_length(rng, length):
+    data = rng.bytes(length)
+    assert crc32c(data) == reference(data)
+    assert masked(crc32c(data)) == masked_reference(data)
+
+
+def test_check_value_of_the_standard():
+    assert crc32c(b"123456789") == 0xE3069283  # RFC 3720, appendix B.4 and every catalogue of CRCs
+    assert crc32c(bytes(32)) == 0x8A9136AA
+    assert crc32c(b"\xff" * 32) == 0x62A8AB43
+
+
+@pytest.mark.parametrize(("count", "length"), [(1, 40), (2, 7), (63, 50), (64, 50), (200, 50), (5, 5000), (3, 12_000)])
+def test_rows_equal_the_checksum_of_each_row(rng, count, length):
+    rows = np.tile(np.frombuffer(rng.bytes(length), np.uint8), (count, 1))
+    changed = rng.choice(length, size=min(length, 9), replace=False)
+    rows[:, changed] = rng.integers(0, 256, (count, len(changed)))
+    columns = np.flatnonzero(varying_columns(rows))
+    assert masked_rows(rows, columns).tolist() == [masked_reference(row.tobytes()) for row in rows]
+
+
+@pytest.mark.parametrize("count", [1, 2, 63, 64, 65, 130])
+def test_varying_columns_finds_a_single_different_byte_in_any_row(count):
+    for row in range(count):
+        rows = np.full((count, 11), 0b1010, np.uint8)
+        rows[row, 7] ^= 0b0100
+        assert varying_columns(rows).nonzero()[0].tolist() == ([7] if count > 1 else [])

@@ -1,0 +1,110 @@
+import struct
+
+import numpy as np
+import pytest
+
+from stabilimeter.records import event_encoding
+from stabilimeter.records.event_frames import checked_events, frame_starts
+from stabilimeter.records.record_error import RecordError
+
+
+def bytes_of(content):
+    return np.frombuffer(content, np.uint8)
+
+
+def walked(content):
+    """Offsets found by following the lengths one by one."""
+    starts, at = [], 0
+    while at < len(content):
+        starts.append(at)
+        at += struct.unpack_from("<Q", content, at)[0] + 16
+    return starts
+
+
+def pattern(name, rng):
+    """Lengths of the events of a log."""
+    if name == "one length":
+        return [40] * 3000
+    if name == "cycle of ten":
+        return [40, 41, 44, 40, 40, 50, 33, 40, 41, 42] * 400
+    if name == "long cycle":
+        return list(rng.integers(20, 60, 300)) * 12
+    if name == "evaluation now and then":
+        return ([40, 41, 42] * 50 + [70, 71]) * 30
+    if name == "a step more digits":
+        return [40, 41] * 500 + [41, 42] * 500 + [42, 43] * 500
+    if name == "random":
+        return list(rng.integers(20, 60, 3000))
+    if name == "looks like a cycle, then shifts":
+        return [40] * 200 + [41] + [40] * 200 + [40, 41] * 100
+    return []
+
+
+PATTERNS = [
+    "one length", "cycle of ten", "long cycle", "evaluation now and then", "a step more digits", "random",
+    "looks like a cycle, then shifts", "empty",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_every_frame_is_found_and_every_event_comes_back_once(rng, name):
+    events = [rng.bytes(length) for length in pattern(name, rng)]
+    content = b"".join(event_encoding.frame(event) for event in events)
+    starts, end = frame_starts(bytes_of(content))
+    assert starts.tolist() == walked(content)
+    assert end == len(content)
+    found = {}
+    for chunk in checked_events(bytes_of(content), starts, end, "log"):
+        assert (np.diff(chunk.order) > 0).all()
+        assert chunk.starts.tolist() == starts[chunk.order].tolist()
+        assert chunk.varying.tolist() == (chunk.rows != chunk.rows[0]).any(axis=0).tolist()
+        found.update(zip(chunk.order.tolist(), map(bytes, chunk.rows), strict=True))
+    assert [found[order] for order in range(len(events))] == events
+
+
+@pytest.mark.parametrize("name", ["cycle of ten", "random"])
+def test_a_wrong_byte_is_reported_at_the_frame_it_is_in(rng, name):
+    content = b"".join(event_encoding.frame(rng.bytes(length)) for length in pattern(name, rng)[:500])
+    starts = walked(content)
+    for at in rng.choice(len(content), 300, replace=False):
+        flipped = bytearray(content)
+        flipped[at] ^= 1 << rng.integers(8)
+        buffer = bytes_of(bytes(flipped))
+        frame = max(start for start in starts if start <= at)
+        with pytest.raises(RecordError, match=rf"^log: corrupt event file at byte {frame} "):
+            list(checked_events(buffer, *frame_starts(buffer), "log"))
+
+
+def test_two_wrong_bytes_are_reported_at_the_first(rng):
+    content = bytearray(b"".join(event_encoding.frame(rng.bytes(length)) for length in [30, 40, 30, 40] * 5))
+    starts = walked(bytes(content))
+    content[starts[11] + 20] ^= 1
+    content[starts[6] + 20] ^= 1
+    buffer = bytes_of(bytes(content))
+    with pytest.raises(RecordError, match=f"at byte {starts[6]} "):
+        list(checked_events(buffer, *frame_starts(buffer), "log"))
+
+
+def test_a_file_cut_anywhere_gives_the_events_before_the_cut(rng):
+    content = b"".join(event_encoding.frame(rng.bytes(length)) for length in [30, 31, 40, 30, 31])
+    starts = walked(content)
+    ends = [*starts[1:], len(content)]
+    for cut in range(len(content) + 1):
+        buffer = bytes_of(content[:cut])
+        found, end = frame_starts(buffer)
+        whole = sum(limit <= cut for limit in ends)
+        assert found.tolist() == starts[:whole]
+        assert end == ([0, *ends][whole])
+        assert sum(len(chunk.rows) for chunk in checked_events(buffer, found, end, "log")) == whole
+
+
+def test_zeros_at_the_end_are_what_a_power_cut_leaves(rng):
+    content = b"".join(event_encoding.frame(rng.bytes(length)) for length in [30, 31, 40])
+    for zeros in (1, 11, 12, 16, 17, 4096):
+        buffer = bytes_of(content + bytes(zeros))
+        starts, end = frame_starts(buffer)
+        assert (len(starts), end) == (3, len(content))
+        assert sum(len(chunk.rows) for chunk in checked_events(buffer, starts, end, "log")) == 3
+    buffer = bytes_of(content + bytes(40) + event_encoding.frame(b"more"))
+    with pytest.raises(RecordError, match=f"at byte {len(content)} "):
+        list(checked_events(buffer, *frame_starts(buffer), "log"))

@@ -1,0 +1,140 @@
+import pytest
+
+from stabilimeter import read_sweep
+from stabilimeter.records.manifest import Manifest, RunStatus
+from stabilimeter.records.record_error import RecordError
+from stabilimeter.records.writer import RunWriter
+
+LOSS = {"loss": {0: 1.0, 1: 0.5}}
+
+
+def groups(sweep):
+    return {group.label: [run.label for run in group.runs] for group in sweep.groups}
+
+
+def ours(path, **manifest):
+    writer = RunWriter(path, Manifest(**manifest))
+    writer.write_scalars(0, {"a": 1.0})
+    writer.close(RunStatus.COMPLETED)
+
+
+def overrides(folder, *items):
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "overrides.yaml").write_text("".join(f"- {item}\n" for item in items) or "[]\n")
+
+
+def test_our_sweep_is_grouped_by_the_manifests(tmp_path):
+    for lr in ("0.1", "0.01"):
+        for seed in (10, 9, 0):
+            ours(tmp_path / f"lr={lr}" / f"seed={seed}", seed=seed, group=f"hash-{lr}")
+    sweep = read_sweep(tmp_path)
+    assert groups(sweep) == {
+        "lr=0.1": ["seed=0", "seed=9", "seed=10"],
+        "lr=0.01": ["seed=0", "seed=9", "seed=10"],
+    }
+    assert {group.label: group.key for group in sweep.groups} == {"lr=0.1": "hash-0.1", "lr=0.01": "hash-0.01"}
+    assert [run.seed for run in sweep.groups[0].runs] == [0, 9, 10]
+    assert sweep.notes == ()
+    assert sweep.path == tmp_path
+
+
+def test_seeds_of_one_configuration_find_each_other_across_folders(tmp_path):
+    ours(tmp_path / "seed=0" / "big", seed=0, group="h")
+    ours(tmp_path / "seed=1" / "big", seed=1, group="h")
+    ours(tmp_path / "big,seed=2", seed=2, group="h")
+    (group,) = read_sweep(tmp_path).groups
+    assert (group.key, group.label) == ("h", "big")
+    assert [run.seed for run in group.runs] == [0, 1, 2]
+    assert len(read_sweep(tmp_path, group_by="parent").groups) == 3
+
+
+def test_two_groups_with_one_label_are_told_apart(tmp_path):
+    ours(tmp_path / "x" / "seed=0", seed=0, group="aaaa1111bbbb")
+    ours(tmp_path / "x" / "seed=1", seed=1, group="cccc2222dddd")
+    assert set(groups(read_sweep(tmp_path))) == {"x [aaaa1111]", "x [cccc2222]"}
+
+
+def test_a_seed_twice_is_said(tmp_path):
+    ours(tmp_path / "a", seed=0, group="h")
+    ours(tmp_path / "b", seed=0, group="h")
+    assert read_sweep(tmp_path).notes == (f"group {tmp_path.name}: more than one run with seed 0",)
+
+
+def test_foreign_runs_are_grouped_by_their_folder(tmp_path, event_file):
+    for group in ("base", "new"):
+        for study in (2, 10, 1):
+            event_file(LOSS, folder=f"{group}/study_{study}")
+    sweep = read_sweep(tmp_path)
+    assert groups(sweep) == {name: ["study_1", "study_2", "study_10"] for name in ("base", "new")}
+    assert [run.seed for run in sweep.groups[0].runs] == ["study_1", "study_2", "study_10"]
+    assert groups(read_sweep(tmp_path / "base")) == {"base": ["study_1", "study_2", "study_10"]}
+
+
+def test_boilerplate_is_neither_label_nor_group(tmp_path, event_file):
+    for seed in (0, 1):
+        event_file(LOSS, folder=f"lr1/seed_{seed}/tensorboard/version_0")
+        log = tmp_path / "lr2" / f"seed_{seed}" / "csv" / "version_0" / "metrics.csv"
+        log.parent.mkdir(parents=True)
+        log.write_text("step,loss\n0,1.0\n")
+    assert groups(read_sweep(tmp_path)) == {"lr1": ["seed_0", "seed_1"], "lr2": ["seed_0", "seed_1"]}
+
+
+def test_runs_that_only_versions_tell_apart_keep_them(tmp_path, event_file):
+    for version in (0, 1, 2):
+        event_file(LOSS, folder=f"lightning_logs/version_{version}")
+    expected = [f"lightning_logs/version_{version}" for version in (0, 1, 2)]
+    assert groups(read_sweep(tmp_path)) == {tmp_path.name: expected}
+
+
+def test_each_csv_file_of_a_folder_is_a_run(tmp_path):
+    (tmp_path / "n01").mkdir()
+    for name in ("b", "a"):
+        (tmp_path / "n01" / f"{name}.csv").write_text("step,val_loss\n0,1.0\n")
+    assert groups(read_sweep(tmp_path)) == {"n01": ["a", "b"]}
+
+
+def test_hydras_overrides_make_the_group_of_a_foreign_sweep(tmp_path, event_file):
+    for job, items in enumerate([("lr=1", "seed=0"), ("lr=1", "seed=1"), ("lr=2", "seed=0"), ("lr=2", "seed=1")]):
+        event_file(LOSS, folder=f"multirun/{job}/version_0")
+        overrides(tmp_path / "multirun" / str(job), *items)
+    sweep = read_sweep(tmp_path)
+    assert groups(sweep) == {"lr=1": ["0", "1"], "lr=2": ["2", "3"]}
+    assert [run.seed for run in sweep.groups[1].runs] == [0, 1]
+    assert groups(read_sweep(tmp_path, group_by="parent")) == {"multirun": ["0", "2", "1", "3"]}
+
+
+def test_progress_counts_every_run(tmp_path, event_file):
+    for name in "abc":
+        event_file(LOSS, folder=name)
+    seen = []
+    read_sweep(tmp_path, on_progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_single_file_or_run_is_a_sweep_of_one(tmp_path, event_file):
+    path = event_file(LOSS, folder="runs/study_1")
+    for given in (path, path.parent):
+        (group,) = read_sweep(given).groups
+        assert [run["loss"].values.tolist() for run in group.runs] == [[1.0, 0.5]]
+        assert [run.label for run in group.runs] == ["study_1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [("missing", {}, "does not exist"), ("", {}, "no run in"), ("", {"group_by": "seed"}, "group_by must be")],
+)
+def test_bad_input_is_refused_in_one_line(tmp_path, name, options, message):
+    with pytest.raises(RecordError, match=message) as caught:
+        read_sweep(tmp_path / name, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_one_corrupt_file_is_an_error_and_not_a_missing_seed(tmp_path, event_file):
+    event_file(LOSS, folder="a")
+    path = event_file(LOSS, folder="b")
+    content = bytearray(path.read_bytes())
+    content[60] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(RecordError, match="corrupt event file at byte") as caught:
+        read_sweep(tmp_path)
+    assert str(path) in str(caught.value)
