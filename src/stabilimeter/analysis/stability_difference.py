@@ -1,7 +1,6 @@
 """Stability scores of two groups on one scale, and their difference."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
