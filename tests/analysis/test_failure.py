@@ -65,7 +65,8 @@ def test_one_nan_that_recovers_is_no_failure(build):
         (RunStatus.FAILED, {"reason": "RuntimeError: boom"}, "exception: RuntimeError: boom, at step 999"),
         (RunStatus.FAILED, {}, "exception: no message recorded, at step 999"),
         (RunStatus.DIED, {"last_step": None}, "died: no end mark, last seen at step 999"),
-        (RunStatus.DIVERGED, {"reason": "guard"}, "incomplete: stopped as diverged at step 999 (guard)"),
+        (RunStatus.DIVERGED, {"reason": "grad/norm is not finite"}, "nonfinite: grad/norm is not finite"),
+        (RunStatus.DIVERGED, {}, "nonfinite: the run says that it diverged"),
     ],
 )
 def test_how_our_own_runs_end(build, status, manifest, expected):
@@ -96,7 +97,7 @@ def test_collapse_and_its_overfitting_twin(build):
     found = reasons(build.foreign(0), collapsed, overfit)
     assert words(found) == [None, "collapsed", None]
     # the best level, 0.62, is a running median of three
-    assert found[1] == "collapsed: val_loss 0.279 worse than its best (step 480) to the end"
+    assert found[1] == "collapsed: val_loss ends 0.279 worse than its best (step 480), for good"
 
 
 def test_a_metric_that_is_better_when_higher_can_collapse(build):

@@ -60,9 +60,17 @@ def _nonfinite(seed: Evidence) -> str | None:
     ordered = [*first_named, *(tag for tag in seed.roles.losses if tag not in first_named)]
     tags = [tag for tag in ordered if ends_nonfinite(series_of(seed.run, tag).values)]
     if not tags:
-        return None
+        return _said_to_be_nonfinite(seed)
     first = min(_first_of_last_nonfinite(seed, tag) for tag in tags)
     return f"{Reason.NONFINITE.value}: {_some(tags)} not finite from step {first} to the end"
+
+
+def _said_to_be_nonfinite(seed: Evidence) -> str | None:
+    """Our own monitor also sees what no loss shows, such as a gradient norm that stays infinite."""
+    if seed.run.status is not RunStatus.DIVERGED:
+        return None
+    said = seed.run.manifest.reason if seed.run.manifest is not None else None
+    return f"{Reason.NONFINITE.value}: {said or 'the run says that it diverged'}"
 
 
 def _first_of_last_nonfinite(seed: Evidence, tag: str) -> int:
@@ -84,8 +92,6 @@ def _bad_end(seed: Evidence) -> str | None:
         return f"{Reason.EXCEPTION.value}: {manifest.reason or 'no message recorded'}, {at}"
     if seed.run.status is RunStatus.DIED:
         return f"{Reason.DIED.value}: no end mark, last seen {at}{why}"
-    if seed.run.status is RunStatus.DIVERGED:
-        return f"{Reason.INCOMPLETE.value}: stopped as diverged {at}{why}"
     done = 0 if last is None else last + 1
     planned = manifest.planned_steps
     if seed.run.status is RunStatus.COMPLETED and planned is not None and done < COMPLETE_SHARE * planned:
@@ -104,7 +110,7 @@ def _collapsed(seed: Evidence) -> str | None:
         lost = collapse_size(steps, values, pairs)
         if lost is not None:
             best = int(steps[int(np.nanargmin(values))])
-            return f"{Reason.COLLAPSED.value}: {tag} {lost:.3g} worse than its best (step {best}) to the end"
+            return f"{Reason.COLLAPSED.value}: {tag} ends {lost:.3g} worse than its best (step {best}), for good"
     return None
 
 
