@@ -14,9 +14,9 @@ It is a state machine that sees one value at a time:
    old one is kept aside: a return to it within 128 values is still an ``excursion``. Without a return it is a
    ``divergence`` if the values kept getting worse, a ``collapse`` if they froze or fell back to where training began,
    else a ``shift``.
-4. **Non-finite** values are an incident of their own, over after four finite values in a row. They never enter a window.
-5. **Slow changes** hide in the noise of single values. So the medians of every 16 accepted values are judged by the
-   same rule, and theirs again; an incident of at least four such medians is reported.
+4. **Non-finite** values are an incident of their own, over after four finite values. They never enter a window.
+5. **Slow worsening** is followed by the window without alarm. Medians of many accepted values are watched for it
+   (`stats/drift.py`) in what training is meant to improve; it is a ``divergence``, reported when it has ended.
 
 Incidents are reported when they are over: `step` returns them, `finish` the one still open. Whether the value just seen
 is flagged is known at once (`State.flagged`). The state is immutable, so a caller may look at a value and discard it.
@@ -24,11 +24,11 @@ is flagged is known at once (`State.flagged`). The state is immutable, so a call
 
 from collections.abc import Iterable
 from math import isfinite, nan
-from statistics import median
 from typing import Any, NamedTuple
 
 from stabilimeter.stats import tail
-from stabilimeter.stats.episode import SETTLING_POINTS, Episode, Rule, incident, judged
+from stabilimeter.stats.drift import Drift, alarm, followed, over
+from stabilimeter.stats.episode import SETTLING_POINTS, Episode, Rule, incident, judged, worsening
 from stabilimeter.stats.incident import Incident, Kind
 from stabilimeter.stats.window import YOUNG, Forecast, Track, Window, accepted, forecast, restarted
 
@@ -59,9 +59,7 @@ class State(NamedTuple):
         episode: The open incident, if any.
         flagged: Whether the last value was out of the ordinary.
         calm: Number of values accepted since the last episode.
-        block: Values accepted since the last median was passed on, in the series' own unit.
-        block_step: Step of the first of them.
-        slow: The state of the same rule for medians of blocks; None before the first one.
+        drift: Slow change of the accepted values.
     """
 
     rule: Rule
@@ -70,9 +68,7 @@ class State(NamedTuple):
     episode: Episode | None = None
     flagged: bool = False
     calm: int = 0
-    block: tuple[float, ...] = ()
-    block_step: int = 0
-    slow: "State | None" = None
+    drift: Drift = Drift()
 
 
 def start(*, mode: str = "min", positive: bool | None = None, alarm_rate: float = ALARM_RATE, key: str = "") -> State:
@@ -81,11 +77,12 @@ def start(*, mode: str = "min", positive: bool | None = None, alarm_rate: float 
     Args:
         mode: ``"min"`` if lower is better (high values are bad), ``"max"`` if higher is better, ``"both"`` if either
             direction is bad.
-        positive: True for a signal that is positive by nature: its logarithm is judged. False or None: the values are
-            judged as they are and skewed noise is learnt as a shape, so that incidents do not depend on unit or origin.
-        alarm_rate: Chance, at most, of flagging a value of stationary noise; in (0, 0.1]. It is met by noise with a tail
-            like Student's t with 3 degrees of freedom; lighter noise stays well below, because the lightest shape
-            assumed has 10 (real noise changes its variance from step to step).
+        positive: True for a magnitude that training is not meant to lower, such as a gradient norm: its logarithm is
+            judged, and growing slowly is no incident. False or None: the values are judged as they are and skewed noise
+            is learnt as a shape, so that incidents do not depend on unit or origin.
+        alarm_rate: Chance, at most, of flagging a value of stationary noise; in (0, 0.1]. Noise with a tail like
+            Student's t with 3 degrees of freedom comes close to it; lighter noise stays well below, because the
+            lightest shape assumed has 10 (the variance of real noise changes from step to step).
         key: Name of the series, passed on to the incidents.
 
     Raises:
@@ -106,8 +103,7 @@ def step(state: State, step: int, value: float) -> tuple[State, Incident | None]
         return _nonfinite(state, step, value)
     y = judged(state.rule, value)
     if episode is None:
-        after, slow_incident = _calm(state, step, value, y)
-        return after, slow_incident
+        return _calm(state, step, value, y)
     if not episode.finite:
         return _after_nonfinite(state, episode, step, value, y)
     if _chance(state, episode.baseline, y, episode.side) > _BACK_CHANCE:
@@ -115,9 +111,9 @@ def step(state: State, step: int, value: float) -> tuple[State, Incident | None]
         if episode.back < min(1 + episode.outside // 4, 4):
             return state._replace(episode=episode, flagged=False), None
         window = accepted(episode.window or state.window, y)
-        over = incident(state.rule, episode, recovered_at=step, window=window)
-        calm = state.calm if over.kind is Kind.SPIKE else 0
-        return state._replace(window=window, episode=None, flagged=False, calm=calm), over
+        ended = incident(state.rule, episode, recovered_at=step, window=window)
+        calm = state.calm if ended.kind is Kind.SPIKE else 0
+        return state._replace(window=window, episode=None, flagged=False, calm=calm), ended
     return _outside(state, episode, step, value, y)
 
 
@@ -125,7 +121,7 @@ def finish(state: State) -> Incident | None:
     """The incident that is still open, as it looks now."""
     if state.episode is not None:
         return incident(state.rule, state.episode, window=state.window)
-    return _slow_incident(state)
+    return _worsening(state)
 
 
 def detect(
@@ -157,9 +153,9 @@ def detect(
     state = start(mode=mode, positive=positive, alarm_rate=alarm_rate, key=key)
     incidents = []
     for at, value in zip(steps, values, strict=True):
-        state, over = step(state, int(at), value)
-        if over is not None:
-            incidents.append(over)
+        state, ended = step(state, int(at), value)
+        if ended is not None:
+            incidents.append(ended)
     last = finish(state)
     return incidents if last is None else [*incidents, last]
 
@@ -171,7 +167,7 @@ def plain(state: State) -> dict[str, Any]:
 
 def from_plain(saved: dict[str, Any]) -> State:
     """The state saved by `plain`."""
-    episode, slow = saved["episode"], saved["slow"]
+    episode = saved["episode"]
     if episode is not None:
         window = episode["window"]
         episode = Episode(
@@ -190,9 +186,7 @@ def from_plain(saved: dict[str, Any]) -> State:
         episode=episode,
         flagged=saved["flagged"],
         calm=saved["calm"],
-        block=tuple(saved["block"]),
-        block_step=saved["block_step"],
-        slow=None if slow is None else from_plain(slow),
+        drift=_drift(saved["drift"]),
     )
 
 
@@ -208,13 +202,13 @@ def _chance(state: State, expected: Forecast, y: float, side: int) -> float:
 def _unexpected(state: State, expected: Forecast, y: float) -> Episode | None:
     """The episode that this value opens, or None if it is ordinary. Its step and value are filled in by the caller."""
     rule, window = state.rule, state.window
-    if rule.points == 1 and rule.mode != "both" and _FEWEST_RESIDUALS <= window.seen < YOUNG:
+    if rule.improving and _FEWEST_RESIDUALS <= window.seen < YOUNG:
         progress = window.first - window.best
         given_back = y - window.values[-1]
         if window.roughest <= _CLEAN_RISE * progress and given_back > _LOST_PROGRESS * progress:
             baseline = Forecast(window.values[-1], 0.1 * _LOST_PROGRESS * progress, YOUNG)
             return Episode(0, 0, y, baseline, early=(y,), late=(y,))
-    if expected.n < (_FEWEST_RESIDUALS if rule.points == 1 else YOUNG):
+    if expected.n < _FEWEST_RESIDUALS:
         return None
     side, tails = 1, 1
     if rule.mode == "both":
@@ -229,35 +223,27 @@ def _calm(state: State, step: int, value: float, y: float) -> tuple[State, Incid
     opened = _unexpected(state, expected, y)
     if opened is not None:
         opened = opened._replace(first_step=step, last_step=step, worst=value)
-        over = _slow_incident(state)
-        slow = state.slow if over is None else None
-        return state._replace(episode=opened, flagged=True, slow=slow), over
+        return state._replace(episode=opened, flagged=True), None
     weights = state.weights
     calm = state.calm + 1
     if calm >= _CALM_BEFORE_LEARNING:
         u = (y - expected.centre) / expected.scale
         weights = tail.learnt(weights, abs(u) if state.rule.mode == "both" else u)
     window = accepted(state.window, y)
-    block = (*state.block, value)
-    block_step = state.block_step if state.block else step
-    slow, over = state.slow, None
-    if len(block) == _BLOCK:
-        slow, over = _one_slower(state, block_step, median(block))
-        block = ()
-    return State(state.rule, window, weights, None, False, calm, block, block_step, slow), over
+    after = State(state.rule, window, weights, None, False, calm, state.drift)
+    if not state.rule.improving:
+        return after, None
+    after = after._replace(drift=followed(state.drift, step, y))
+    rising = alarm(after.drift, expected.scale) if not after.drift.block else None
+    if rising is None or not over(rising):
+        return after, None
+    return after._replace(drift=Drift()), _worsening(after)
 
 
-def _one_slower(state: State, block_step: int, middle: float) -> tuple[State | None, Incident | None]:
-    points = state.rule.points * _BLOCK
-    if points > _COARSEST_BLOCK:
-        return None, None
-    slow, over = step(state.slow or _fresh(state.rule._replace(points=points)), block_step, middle)
-    return slow, None if over is None or over.kind is Kind.SPIKE else over
-
-
-def _slow_incident(state: State) -> Incident | None:
-    over = None if state.slow is None else finish(state.slow)
-    return None if over is None or over.kind is Kind.SPIKE else over
+def _worsening(state: State) -> Incident | None:
+    scale = forecast(state.window).scale
+    rising = alarm(state.drift, scale)
+    return None if rising is None else worsening(state.rule, rising, scale)
 
 
 def _outside(state: State, episode: Episode, step: int, value: float, y: float) -> tuple[State, Incident | None]:
@@ -271,12 +257,12 @@ def _outside(state: State, episode: Episode, step: int, value: float, y: float) 
     reopened = _unexpected(state, expected, y)
     if reopened is None and episode.outside < MAX_EXCURSION_POINTS:
         return state._replace(window=accepted(state.window, y), episode=episode, flagged=False), None
-    over = incident(state.rule, episode, window=state.window)
-    settled = state._replace(calm=0, block=(), slow=None)
+    ended = incident(state.rule, episode, window=state.window)
+    settled = state._replace(calm=0, drift=Drift())
     if reopened is None:
-        return settled._replace(window=accepted(state.window, y), episode=None, flagged=False), over
+        return settled._replace(window=accepted(state.window, y), episode=None, flagged=False), ended
     reopened = reopened._replace(first_step=step, last_step=step, worst=value)
-    return settled._replace(episode=reopened, flagged=True), over
+    return settled._replace(episode=reopened, flagged=True), ended
 
 
 def _nonfinite(state: State, step: int, value: float) -> tuple[State, Incident | None]:
@@ -287,7 +273,7 @@ def _nonfinite(state: State, step: int, value: float) -> tuple[State, Incident |
     if expected.n == 0:
         expected = Forecast(nan, nan, 0)
     opened = Episode(step, step, value, expected, finite=False)
-    return state._replace(episode=opened, flagged=True, slow=None), finish(state)
+    return state._replace(episode=opened, flagged=True, drift=Drift()), finish(state)
 
 
 def _after_nonfinite(
@@ -308,6 +294,15 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _track(saved: dict[str, Any]) -> Track:
+    return Track(tuple(saved["residuals"]), tuple(saved["ranked"]))
+
+
 def _window(saved: dict[str, Any]) -> Window:
-    last, level = (Track(tuple(saved[name]["residuals"]), tuple(saved[name]["ranked"])) for name in ("last", "level"))
-    return Window(**{**saved, "values": tuple(saved["values"]), "last": last, "level": level})
+    tracks = {name: _track(saved[name]) for name in ("last", "level")}
+    return Window(**{**saved, "values": tuple(saved["values"]), **tracks})
+
+
+def _drift(saved: dict[str, Any]) -> Drift:
+    slower = None if saved["slower"] is None else _drift(saved["slower"])
+    return Drift(**{**saved, "block": tuple(saved["block"]), "rises": _track(saved["rises"]), "slower": slower})

@@ -1,9 +1,10 @@
 """An incident while it lasts, and what it is called when it is over."""
 
-from math import exp, isfinite, log, nan
+from math import exp, log
 from statistics import median
 from typing import Any, NamedTuple
 
+from stabilimeter.stats.drift import Drift
 from stabilimeter.stats.incident import Incident, Kind
 from stabilimeter.stats.window import Forecast, Window
 
@@ -28,14 +29,17 @@ class Rule(NamedTuple):
         log_scale: Judge logarithms; values must be positive.
         alarm_rate: Chance, at most, of flagging a value of stationary noise.
         key: Name given to the incidents.
-        points: Number of original values behind each value judged: 1, or the length of a block of which it is the median.
     """
 
     mode: str = "min"
     log_scale: bool = False
     alarm_rate: float = 1e-4
     key: str = ""
-    points: int = 1
+
+    @property
+    def improving(self) -> bool:
+        """Whether training is meant to improve the series, so that progress given back is bad."""
+        return self.mode != "both" and not self.log_scale
 
 
 class Episode(NamedTuple):
@@ -85,6 +89,12 @@ def judged(rule: Rule, value: float) -> float:
     return -y if rule.mode == "max" else y
 
 
+def own_unit(rule: Rule, y: float) -> float:
+    """The inverse of `judged`; NaN stays NaN."""
+    y = -y if rule.mode == "max" else y
+    return exp(y) if rule.log_scale else y
+
+
 def incident(rule: Rule, episode: Episode, *, window: Window, recovered_at: int | None = None) -> Incident:
     """The report of an episode.
 
@@ -95,11 +105,8 @@ def incident(rule: Rule, episode: Episode, *, window: Window, recovered_at: int 
         recovered_at: First step that was back; None if there was no return.
     """
     centre, scale, _ = episode.baseline
-    baseline = (-centre if rule.mode == "max" else centre) if isfinite(centre) else nan
-    if rule.log_scale and isfinite(baseline):
-        baseline = exp(baseline)
-        scale *= baseline
-    evidence: dict[str, Any] = {"points": episode.outside * rule.points}
+    baseline = own_unit(rule, centre)
+    evidence: dict[str, Any] = {"points": episode.outside}
     if episode.finite:
         evidence["deviations"] = episode.side * (judged(rule, episode.worst) - centre) / episode.baseline.scale
         evidence["recovered"] = recovered_at is not None
@@ -111,9 +118,27 @@ def incident(rule: Rule, episode: Episode, *, window: Window, recovered_at: int 
         end_step=episode.last_step,
         value=episode.worst,
         baseline=baseline,
-        scale=scale,
+        scale=scale * baseline if rule.log_scale else scale,
         key=rule.key,
         evidence=evidence,
+    )
+
+
+def worsening(rule: Rule, drift: Drift, scale: float) -> Incident:
+    """The report of a rise that only medians show; ``scale`` is the noise of single values, in judged units.
+
+    One step that makes up most of the rise is a shift, too small to stand out in single values.
+    """
+    baseline = own_unit(rule, drift.onset)
+    return Incident(
+        kind=Kind.SHIFT if drift.steepest > 0.5 * (drift.peak - drift.onset) else Kind.DIVERGENCE,
+        step=drift.onset_step,
+        end_step=drift.peak_step,
+        value=own_unit(rule, drift.peak),
+        baseline=baseline,
+        scale=scale * baseline if rule.log_scale else scale,
+        key=rule.key,
+        evidence={"slow": True, "points_per_median": drift.points, "deviations": (drift.peak - drift.onset) / scale},
     )
 
 

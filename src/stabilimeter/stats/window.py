@@ -21,7 +21,7 @@ _SIGMA_BELOW, _SIGMA_ABOVE = 0.1587, 0.8413
 
 
 class Track(NamedTuple):
-    """How far off one way of forecasting has been: the last residuals, oldest first, and the same in ascending order."""
+    """The last residuals of one way of forecasting, oldest first, and the same in ascending order."""
 
     residuals: tuple[float, ...] = ()
     ranked: tuple[float, ...] = ()
@@ -86,8 +86,8 @@ def forecast(window: Window) -> Forecast:
     if n == 0:
         return Forecast(window.values[-1] if window.values else 0.0, inf, 0)
     rounding = max(_FLOAT32_ROUNDING * window.magnitude, 1e-300)
-    last_middle, last_scale = _middle_and_scale(window.last, rounding)
-    level_middle, level_scale = _middle_and_scale(window.level, rounding)
+    last_middle, last_scale = middle_and_scale(window.last.ranked, rounding)
+    level_middle, level_scale = middle_and_scale(window.level.ranked, rounding)
     if last_scale <= level_scale:
         return Forecast(window.values[-1] + last_middle, last_scale, n)
     return Forecast(local_level(window) + level_middle, level_scale, n)
@@ -100,11 +100,11 @@ def accepted(window: Window, value: float) -> Window:
         return Window((value,), magnitude=max(magnitude, abs(value)), first=min(first, value), best=min(best, value))
     middle = local_level(window)
     seen += 1
-    full = len(last.residuals) >= min(max(seen // 2, _FEWEST), CAPACITY)
+    capacity = min(max(seen // 2, _FEWEST), CAPACITY)
     return Window(
         (values + (value,))[-_LEVEL_SPAN:],
-        _extended(last, value - values[-1], full),
-        _extended(level, value - middle, full),
+        extended(last, value - values[-1], capacity),
+        extended(level, value - middle, capacity),
         seen,
         max(magnitude, abs(value)),
         first,
@@ -121,17 +121,18 @@ def restarted(window: Window, values: Iterable[float]) -> Window:
     return window._replace(roughest=inf)
 
 
-def _extended(track: Track, residual: float, full: bool) -> Track:
+def extended(track: Track, residual: float, capacity: int = CAPACITY) -> Track:
+    """The track after one more residual; the oldest one leaves if there is no room."""
     residuals = track.residuals
     ranked = list(track.ranked)
-    if full:
+    if len(residuals) >= capacity:
         del ranked[bisect_left(ranked, residuals[0])]
         residuals = residuals[1:]
     insort(ranked, residual)
-    return Track(residuals + (residual,), tuple(ranked))
+    return Track((*residuals, residual), tuple(ranked))
 
 
-def _middle_and_scale(track: Track, rounding: float) -> tuple[float, float]:
+def middle_and_scale(ranked: tuple[float, ...], rounding: float) -> tuple[float, float]:
     """Median and robust standard deviation of the residuals.
 
     The scale is half the width of the central 68 %: the standard deviation if they are Gaussian, and blind to 16 % of
@@ -139,19 +140,21 @@ def _middle_and_scale(track: Track, rounding: float) -> tuple[float, float]:
     half-width counts for no more than twice the upper one. Where most residuals are equal (a flat or coarsely rounded
     history) it is the standard deviation.
     """
-    ranked = track.ranked
-    middle = _quantile(ranked, 0.5)
-    above = _quantile(ranked, _SIGMA_ABOVE) - middle
-    below = middle - _quantile(ranked, _SIGMA_BELOW)
-    scale = 0.5 * (above + min(below, 2.0 * above))
+    (i, fi), (j, fj), (k, fk) = _PLACES[len(ranked)]
+    low = ranked[i] + fi * (ranked[i + 1] - ranked[i]) if fi else ranked[i]
+    middle = ranked[j] + fj * (ranked[j + 1] - ranked[j]) if fj else ranked[j]
+    high = ranked[k] + fk * (ranked[k + 1] - ranked[k]) if fk else ranked[k]
+    above = high - middle
+    scale = 0.5 * (above + min(middle - low, 2.0 * above))
     if scale <= rounding:
         scale = max(rounding, sqrt(sum((r - middle) ** 2 for r in ranked) / len(ranked)))
     return middle, scale
 
 
-def _quantile(ranked: tuple[float, ...], q: float) -> float:
-    position = q * (len(ranked) - 1)
-    low = int(position)
-    if low + 1 == len(ranked):
-        return ranked[low]
-    return ranked[low] + (position - low) * (ranked[low + 1] - ranked[low])
+def _place(q: float, n: int) -> tuple[int, float]:
+    """Index and fraction of the ``q`` quantile of ``n`` ranked values, by linear interpolation."""
+    position = q * (n - 1)
+    return int(position), position - int(position)
+
+
+_PLACES = [tuple(_place(q, n) for q in (_SIGMA_BELOW, 0.5, _SIGMA_ABOVE)) for n in range(CAPACITY + 1)]
