@@ -115,12 +115,12 @@ def _curves(tags: tuple[str, ...], steps: NDArray[np.int64], values: NDArray[np.
 
 
 def _layout(summary: Summary) -> bytes:
-    """The Custom Scalars tab: a margin chart per series, with all groups in it; the primary metric first."""
+    """The Custom Scalars tab: a margin chart per series, with all groups in it; metrics come first."""
     from tensorboard.plugins.custom_scalar.layout_pb2 import Category, Chart, Layout, MarginChartContent
 
     metrics = metric_tags(summary)
     keys = dict.fromkeys(key for group in summary.groups for key in group.bands)
-    ordered = sorted(keys, key=lambda key: (key != summary.primary_metric, key not in metrics))
+    ordered = sorted(keys, key=lambda key: metrics.index(key) if key in metrics else len(metrics))
     categories = []
     for kind, (title, (value, lower, upper)) in CATEGORIES.items():
         charts = []

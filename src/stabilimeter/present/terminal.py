@@ -19,11 +19,14 @@ from stabilimeter.present.labels import short_labels
 from stabilimeter.present.table import Cell, Table, Tone
 from stabilimeter.present.tables import Named, named_groups, sections
 from stabilimeter.present.wording import count, number, points, printable
+from stabilimeter.records.discovery import SUMMARY_DIR
 
 VERDICT_STYLES = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
 STYLES = {Tone.PLAIN: "", Tone.STRONG: "bold", Tone.FAINT: "dim", Tone.GOOD: "green", Tone.BAD: "red"}
 MAX_WIDTH = 100
 MAX_LABEL = 30
+TENSORBOARD_TICKS = 40
+"""With more runs than this TensorBoard starts with none of them ticked, and so with empty charts."""
 
 
 def render(summary: Summary, folder: Path, tensorboard_dir: Path | None = None) -> RenderableType:
@@ -38,7 +41,13 @@ def render(summary: Summary, folder: Path, tensorboard_dir: Path | None = None) 
     parts: list[RenderableType] = [Text(), _headline(groups, common)]
     for table in sections(summary):
         parts += [Text(), draw(table)]
+    if tensorboard_dir is not None and _n_tensorboard_runs(summary) > TENSORBOARD_TICKS:
+        tensorboard_dir = tensorboard_dir / SUMMARY_DIR
     return Group(*parts, Text(), _next(folder, tensorboard_dir), Text())
+
+
+def _n_tensorboard_runs(summary: Summary) -> int:
+    return 1 + sum(1 + group.n_runs for group in summary.groups)
 
 
 def show(renderable: RenderableType, file: TextIO) -> None:
