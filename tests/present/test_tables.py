@@ -28,6 +28,15 @@ def test_groups_come_best_first_and_unscored_ones_last(build):
     assert common == ""
 
 
+def test_a_score_without_one_of_its_parts_is_marked_and_does_not_win(build):
+    dead = build.group("dead", stability=build.stability(score=95.0, not_measured=("regression", "seed_spread")))
+    good = build.group("good", stability=build.stability(score=60.0))
+    table = sections(build.summary(dead, good))[0]
+    assert [cells[:2] for cells in texts(table)] == [["good", "60.0"], ["dead", "95.0*"]]
+    assert table.caption.endswith("* without what could not be measured, which may flatter.")
+    assert "flatter" not in sections(build.summary(good))[0].caption
+
+
 def test_scores_show_both_intervals_seeds_and_the_primary_metric(build):
     table = sections(build.summary(build.group("good"), build.failed("bad")))[0]
     assert [column.name.replace("\n", " ") for column in table.columns] == [
@@ -111,6 +120,8 @@ def test_metrics_are_the_primary_one_then_validation_then_the_rest(build):
     metrics = {tag: build.metric(mode="min") for tag in tags} | {
         "val/accuracy": build.metric(),
         "unknown": build.metric(mode=None),
+        "train/loss_var": build.metric(mode="min"),
+        "train/loss_noise": build.metric(mode="min"),
     }
     summary = build.summary(build.group(metrics=metrics))
     assert metric_tags(summary) == ["val/accuracy", "val/loss", "val/zeta", "a_metric", "train/loss"]

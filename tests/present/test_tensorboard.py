@@ -147,3 +147,7 @@ def test_group_labels_become_safe_and_different_folder_names(build):
     labels = ["a/b", "a_b", "../../etc", "A_B", "", "x" * 300, "lr=1e-3,w=2"]
     names = run_names(build.summary(*(build.group(label) for label in labels)))
     assert names == ["a_b", "a_b_2", "_.._etc", "A_B_3", "all", "x" * 120, "lr=1e-3,w=2"]
+    assert run_names(build.summary(build.group("m.lr=1,m.w=2,s=0"), build.group("m.lr=2,m.w=2,s=1"))) == [
+        "lr=1_s=0",
+        "lr=2_s=1",
+    ]

@@ -55,6 +55,17 @@ def test_two_groups_are_compared_in_the_first_sentence(build):
     assert "lr=1.0  seeds 0, 1  nonfinite: train/loss is NaN from step 412" in text
 
 
+def test_a_score_that_may_flatter_is_never_the_most_stable(build):
+    good = build.group("good", stability=build.stability(score=60.0))
+    flattered = build.group("flattered", stability=build.stability(score=95.0, not_measured=("regression",)))
+    low = build.group("low", stability=build.stability(5.0, None, None, not_measured=("seed_spread",)))
+    text = " ".join(text_of(build.summary(flattered, low, good)).split())
+    assert "Most stable: good, 60.0 of 100 (95 % interval 54 to 96). Least: low, 5.0* of 100 (no interval). " in text
+    text = text_of(build.summary(flattered, good))
+    assert "Most stable: good, 60.0 of 100" in text
+    assert "Least:" not in text
+
+
 def test_running_seeds_and_a_missing_score_are_said_at_once(build):
     running = replace(build.run(3), status="running")
     group = build.group(n=4, n_running=1, runs=(*(build.run(i) for i in range(3)), running))

@@ -20,6 +20,7 @@ from stabilimeter.present.wording import (
     printable,
 )
 from stabilimeter.present.worst import worst_incidents
+from stabilimeter.records import keys
 
 COMPONENTS = {
     "failures": "failed seeds",
@@ -43,13 +44,14 @@ Named = tuple[str, GroupSummary]
 def named_groups(summary: Summary) -> tuple[list[Named], str]:
     """The groups from the most to the least stable under short labels, and what their labels have in common.
 
-    Groups without a score come last; ties are in the order of the labels.
+    A score without one of its parts may flatter: such groups come after those measured in full, and groups without a
+    score last. Ties are in the order of the labels.
     """
     labels, common = short_labels([group.label for group in summary.groups])
 
-    def rank(named: Named) -> tuple[bool, float, str]:
-        score = named[1].stability.score
-        return score is None, -(score or 0.0), named[1].label
+    def rank(named: Named) -> tuple[bool, bool, float, str]:
+        stability = named[1].stability
+        return stability.score is None, bool(stability.not_measured), -(stability.score or 0.0), named[1].label
 
     return sorted(zip(labels, summary.groups, strict=True), key=rank), common
 
@@ -88,7 +90,7 @@ def scores(groups: Sequence[Named]) -> Table:
         stability = group.stability
         cells = row(
             label,
-            Cell(points(stability.score, 1), Tone.STRONG),
+            Cell(marked_score(group), Tone.STRONG),
             interval(stability.low, stability.high),
             interval(*(stability.given_completion or (None, None))),
             Cell(seeds_in_words(group), Tone.BAD if group.n_failed else Tone.GOOD),
@@ -96,13 +98,21 @@ def scores(groups: Sequence[Named]) -> Table:
         if primaries != {None}:
             cells += row(_primary(group, named=len(primaries) > 1))
         rows.append(cells)
-    caption = ""
+    captions = []
     if any(group.stability.low is not None for _, group in groups):
-        caption = (
+        captions.append(
             "The 95 % interval allows for failures that nobody has seen yet, so it is wide with few seeds; "
             "'if seed finishes' leaves that risk out."
         )
-    return Table("", tuple(columns), tuple(rows), caption)
+    if any(marked_score(group).endswith("*") for _, group in groups):
+        captions.append("* without what could not be measured, which may flatter.")
+    return Table("", tuple(columns), tuple(rows), " ".join(captions))
+
+
+def marked_score(group: GroupSummary) -> str:
+    """The score, with a star if a part of it could not be measured."""
+    stability = group.stability
+    return points(stability.score, 1) + ("*" if stability.score is not None and stability.not_measured else "")
 
 
 def _primary_head(groups: Sequence[Named]) -> str:
@@ -183,7 +193,8 @@ def metric_tags(summary: Summary) -> list[str]:
 
     Those on validation data come first.
     """
-    known = {tag for group in summary.groups for tag, metric in group.metrics.items() if metric.mode is not None}
+    tags = {tag for group in summary.groups for tag, metric in group.metrics.items() if metric.mode is not None}
+    known = tags - {keys.LOSS_VAR, keys.LOSS_NOISE}
     primaries = [summary.primary_metric, *(group.primary_metric for group in summary.groups)]
     first = list(dict.fromkeys(tag for tag in primaries if tag is not None))
     return first + sorted(known.difference(first), key=lambda tag: (not is_validation(tag), tag))

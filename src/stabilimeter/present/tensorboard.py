@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stabilimeter.analysis.summary import GroupSummary, Summary
+from stabilimeter.present.labels import short_labels
 from stabilimeter.present.seeds import seeds_named
 from stabilimeter.present.table import Column, Table, markdown, row
 from stabilimeter.present.tables import metric_tags, sections
@@ -61,10 +62,10 @@ def write_summary_runs(summary: Summary, out_dir: Path) -> Path:
 
 
 def run_names(summary: Summary) -> list[str]:
-    """Folder names for the groups: their labels, made safe for a file system, and unique."""
+    """Folder names for the groups: their short labels, made safe for a file system, and unique."""
     names: list[str] = []
-    for group in summary.groups:
-        safe = re.sub(r"[^\w=.,+@ -]", "_", group.label).strip(". ")[:120] or "all"
+    for label in short_labels([group.label for group in summary.groups])[0]:
+        safe = re.sub(r"[^\w=.,+@-]", "_", label).strip(".")[:120] or "all"
         name, copies = safe, 1
         while name.casefold() in [taken.casefold() for taken in names]:
             copies += 1

@@ -17,7 +17,7 @@ from stabilimeter.analysis.summary import GroupSummary, Summary
 from stabilimeter.present.gate import CheckResult, GateResult, Verdict
 from stabilimeter.present.labels import short_labels
 from stabilimeter.present.table import Cell, Table, Tone
-from stabilimeter.present.tables import Named, named_groups, sections
+from stabilimeter.present.tables import Named, marked_score, named_groups, sections
 from stabilimeter.present.wording import count, number, points, printable
 from stabilimeter.records.discovery import SUMMARY_DIR
 
@@ -111,8 +111,10 @@ def _headline(groups: Sequence[Named], common: str) -> Text:
     elif len(groups) == 1:
         text.append("Stability ").append(_score_in_words(groups[0][1]), style="bold").append(".")
     else:
-        for word, (label, group) in zip(("Most stable", "Least"), (scored[0], scored[-1]), strict=True):
-            text.append(f"{word}: {label}, ").append(_score_in_words(group), style="bold").append(". ")
+        lowest = min(scored, key=lambda named: named[1].stability.score or 0.0)
+        for word, (label, group) in {"Most stable": scored[0], "Least": lowest}.items():
+            if word == "Most stable" or lowest is not scored[0]:
+                text.append(f"{word}: {label}, ").append(_score_in_words(group), style="bold").append(". ")
     if common:
         text.append(f"\nAll groups: {common}", style="dim")
     return text
@@ -120,7 +122,7 @@ def _headline(groups: Sequence[Named], common: str) -> Text:
 
 def _score_in_words(group: GroupSummary) -> str:
     stability = group.stability
-    words = f"{points(stability.score, 1)} of 100"
+    words = f"{marked_score(group)} of 100"
     if stability.low is None or stability.high is None:
         return f"{words} (no interval)"
     return f"{words} (95 % interval {points(stability.low)} to {points(stability.high)})"
