@@ -121,18 +121,25 @@ def varying_columns(rows: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return different
 
 
-def masked_rows(rows: NDArray[np.uint8], columns: NDArray[np.intp]) -> NDArray[np.uint32]:
+def masked_rows(
+    rows: NDArray[np.uint8],
+    columns: NDArray[np.intp],
+    example: NDArray[np.uint8] | None = None,
+    example_crc: int | None = None,
+) -> NDArray[np.uint32]:
     """Masked CRC32C of each row of ``rows``.
 
     Args:
         rows: ``(n, length)``, at least one.
-        columns: The columns in which the rows differ (others that do not are no harm).
+        columns: The columns in which the rows differ from ``example`` (others are no harm).
+        example: A row of the same length, ``(length,)``; the first of ``rows`` if it is None.
+        example_crc: CRC32C of ``example``, if it is known.
 
     Returns:
         ``(n,)`` uint32.
     """
-    first = rows[0]
-    crc = np.full(len(rows), crc32c(first.tobytes()), np.uint32)
-    if len(rows) > 1 and len(columns):
-        crc ^= _contribution(columns, rows.T[columns] ^ first[columns][:, None], rows.shape[1])
+    like = rows[0] if example is None else example
+    crc = np.full(len(rows), crc32c(like.tobytes()) if example_crc is None else example_crc, np.uint32)
+    if len(columns):
+        crc ^= _contribution(columns, rows.T[columns] ^ like[columns][:, None], rows.shape[1])
     return ((crc >> np.uint32(15)) | (crc << np.uint32(17))) + np.uint32(_MASK_DELTA)

@@ -124,12 +124,14 @@ class _Template(NamedTuple):
         step_at: Offset of the step's varint.
         values_at: Offsets of all bytes of all values.
         event_columns: Offsets, within the event, of the bytes that differ from step to step.
+        event_crc: CRC32C of the event as it is here.
     """
 
     row: NDArray[np.uint8]
     step_at: int
     values_at: NDArray[np.intp]
     event_columns: NDArray[np.intp]
+    event_crc: int
 
 
 @lru_cache(maxsize=256)
@@ -144,7 +146,7 @@ def _template(tags: tuple[str, ...], step_width: int) -> _Template:
     step_at = len(head) + 10
     differing = np.concatenate([np.arange(_TIME_AT, _TIME_AT + 8), step_at + np.arange(step_width), values_at])
     row = np.frombuffer(head + body + bytes(4), np.uint8)
-    return _Template(row, step_at, values_at, differing - len(head))
+    return _Template(row, step_at, values_at, differing - len(head), crc32c(body))
 
 
 def scalar_block(
@@ -208,7 +210,8 @@ def _frames(
             rest = rest >> np.uint64(7)
         number_bytes = np.ascontiguousarray(single[chosen]).view(np.uint8)
         rows[:, template.values_at] = number_bytes
-        rows[:, -4:] = masked_rows(rows[:, 12:-4], template.event_columns).astype("<u4").view(np.uint8).reshape(-1, 4)
+        checksums = masked_rows(rows[:, 12:-4], template.event_columns, template.row[12:-4], template.event_crc)
+        rows[:, -4:] = checksums.astype("<u4").view(np.uint8).reshape(-1, 4)
         for row, content in zip(chosen, rows, strict=True):
             frames[row] = content.tobytes()
     return frames
