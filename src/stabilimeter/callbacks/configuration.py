@@ -1,6 +1,5 @@
 """The configuration of a run, and the key that runs share which differ in nothing but the seed."""
 
-import hashlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,25 +7,7 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 
-from stabilimeter.records import strict_json
-
-_SEED_KEYS = frozenset({"seed", "random_seed", "random_state", "seed_everything"})
-_PATH_KEYS = frozenset(
-    {
-        "cache_dir",
-        "ckpt_path",
-        "data_dir",
-        "default_root_dir",
-        "dirpath",
-        "log_dir",
-        "output_dir",
-        "paths",
-        "root_dir",
-        "save_dir",
-        "work_dir",
-    }
-)
-
+from stabilimeter.records.group_key import group_key
 
 def configuration(trainer: Trainer, module: LightningModule) -> tuple[dict[str, Any], str | None]:
     """Resolved configuration, and group key.
@@ -46,16 +27,6 @@ def configuration(trainer: Trainer, module: LightningModule) -> tuple[dict[str, 
     if not any(parameters.values()):
         return {}, None
     return parameters, group_key({"class": _name(type(module)), **parameters})
-
-
-def group_key(config: Mapping[str, Any]) -> str:
-    """Hash of ``config`` without seeds and paths.
-
-    >>> group_key({"lr": 0.1, "seed": 0}) == group_key({"seed": 1, "lr": 0.1}) != group_key({"lr": 0.2, "seed": 0})
-    True
-    """
-    text = strict_json.dumps(_sorted_without(config))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def job_folder() -> Path:
@@ -85,13 +56,6 @@ def _hydra_config() -> tuple[dict[str, Any], dict[str, Any]] | None:
         return _plain(OmegaConf.to_container(config, resolve=True)), unresolved
     except OmegaConfBaseException:  # an interpolation that only the user's program can resolve
         return unresolved, unresolved
-
-
-def _sorted_without(item: Any) -> Any:
-    if isinstance(item, Mapping):
-        kept = sorted(key for key in item if key not in _SEED_KEYS and key not in _PATH_KEYS)
-        return {key: _sorted_without(item[key]) for key in kept}
-    return [_sorted_without(part) for part in item] if isinstance(item, list) else item
 
 
 def _plain(item: Any) -> Any:
