@@ -29,6 +29,7 @@ def main(config: DictConfig) -> None:
     from lightning import seed_everything  # here, because it takes seconds: mistakes above are answered at once
 
     logging.getLogger("lightning").handlers.clear()  # it has the run's log file already
+    warnings.formatwarning = lambda message, *_: f"{message}\n"  # a line each, without its place in the code
     # Data in memory needs no workers; the other comes from Lightning's use of PyTorch.
     warnings.filterwarnings("ignore", message=".*does not have many workers")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")

@@ -135,6 +135,7 @@ def _say_how_to_go_on(folder: Path) -> None:
     """The sweep ended before its last run: Ctrl-C, ``sys.exit`` in a run, a worker that was killed."""
     shown = shlex.quote(str(folder))
     print(
-        f"\nThe sweep stopped early. The same command resumes it; what there is: stabilimeter summarize {shown}",
+        f"\nThe sweep stopped before its end. The same command goes on from here; stabilimeter summarize {shown} shows "
+        "what there is.",
         file=sys.stderr,
     )
