@@ -242,7 +242,8 @@ def _check_output(target: str | Path | None) -> None:
     if target is None or str(target) == "-":
         return
     path = Path(target)
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+    replaced = path.is_file() or not path.exists()  # a device or pipe is written to as it is
+    if path.is_dir() or not os.access(path.parent if replaced else path, os.W_OK):
         raise UsageError(f"cannot write {path}: give a file in a folder that exists and can be written")
 
 

@@ -134,8 +134,10 @@ def test_a_terminal_gets_colour(build, monkeypatch):
     monkeypatch.setenv("COLUMNS", "90")
     monkeypatch.delenv("NO_COLOR", raising=False)
     out = Terminal()
-    show(render(build.summary(build.failed()), FOLDER), out)
+    long = Path("/a" * 80)
+    show(render(build.summary(build.failed()), long, long), out)
     assert "\x1b[1;31m2 failed" in out.getvalue()
+    assert f"tensorboard --logdir {long}\n" in out.getvalue()
 
 
 def test_a_gate_is_one_line_per_check_and_an_answer(build):
