@@ -9,6 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from stabilimeter.records.group_key import group_key
 
+
 def configuration(trainer: Trainer, module: LightningModule) -> tuple[dict[str, Any], str | None]:
     """Resolved configuration, and group key.
 
