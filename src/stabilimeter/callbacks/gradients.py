@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 from torch._utils import _flatten_dense_tensors
 
-from stabilimeter.callbacks.sharding import local_part
-
-_SMALL = 8192
-"""Gradients of fewer elements are copied into one vector first: 1024 kernels cost more than one copy."""
+from stabilimeter.callbacks.sharding import is_dtensor, local_part
 
 HALF_PRECISION = (torch.float16, torch.bfloat16)
+
+_SMALL = 8192
+"""Gradients of fewer elements are copied into one vector first: one copy is cheaper than 1024 kernels."""
 
 
 class Gradients:
@@ -28,81 +28,78 @@ class Gradients:
     """
 
     def __init__(self, parameters: Sequence[Tensor], holders: Sequence[float], layers: Sequence[Tensor]) -> None:
+        count_of = dict(zip(map(id, parameters), holders, strict=True))
+        self._groups = [_Group(members, count) for members, count in _alike(parameters, holders)]
         self._layers = layers
-        self._layer_weights = dict(zip(map(id, parameters), holders, strict=True))
-        groups: dict[float, tuple[list[Tensor], list[Tensor]]] = {}
-        for parameter, count in zip(parameters, holders, strict=True):
-            small, large = groups.setdefault(count, ([], []))
-            (small if local_part(parameter.detach()).numel() < _SMALL else large).append(parameter)
-        self._groups = groups
+        self._layer_groups = [
+            _Group(members, count) for members, count in _alike(layers, [count_of.get(id(p), 1.0) for p in layers])
+        ]
 
     def norm(self) -> Tensor | None:
         """2-norm over all gradients present (this rank's share of it, if sharded); None if there is none."""
-        parts: list[Tensor] = []
-        for count, (small, large) in self._groups.items():
-            norms = _norms_of_flattened([p.grad for p in small if p.grad is not None])
-            norms += norms_of([p.grad for p in large if p.grad is not None])
-            parts += norms if count == 1.0 else [norm / math.sqrt(count) for norm in norms]
-        return _norm_of_norms(parts)
+        norms = [norm for group in self._groups for norm in group.norms()]
+        if len(norms) < 2:
+            return norms[0] if norms else None
+        if len(self._groups) > 1:
+            norms = [norm.to(norms[0].device, torch.float32) for norm in norms]
+        total: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+        return total
 
     def norm_per_tensor(self) -> Tensor | None:
         """2-norm of each gradient, shape (num_layers,), 0 where a parameter has none; None if none has."""
-        present = [p for p in self._layers if p.grad is not None]
-        norms = norms_of([p.grad for p in present if p.grad is not None])
-        if not norms:
+        found = {key: norm for group in self._layer_groups for key, norm in group.norm_of_each()}
+        if not found:
             return None
-        device = norms[0].device
-        for i, parameter in enumerate(present):
-            count = self._layer_weights.get(id(parameter), 1.0)
-            norm = norms[i].to(device, torch.float32)
-            norms[i] = norm if count == 1.0 else norm / math.sqrt(count)
-        if len(present) == len(self._layers):
-            return torch.stack(norms)
-        absent = torch.zeros_like(norms[0])
-        known = iter(norms)
-        return torch.stack([absent if p.grad is None else next(known) for p in self._layers])
+        device = next(iter(found.values())).device
+        absent = torch.zeros((), device=device)
+        return torch.stack([found[id(p)].to(device, torch.float32) if id(p) in found else absent for p in self._layers])
 
 
-def norms_of(gradients: Sequence[Tensor]) -> list[Tensor]:
-    """2-norm of each gradient as a 0-d tensor, in order; float32 for half-precision gradients."""
-    dense = [_dense(gradient) for gradient in gradients]
-    by_kind: dict[tuple[torch.device, torch.dtype], list[int]] = {}
-    for i, gradient in enumerate(dense):
-        by_kind.setdefault((gradient.device, gradient.dtype), []).append(i)
-    norms: list[Tensor] = [*dense]
-    for (_, dtype), where in by_kind.items():
-        wide = torch.float32 if dtype in HALF_PRECISION else None
-        for i, norm in zip(where, torch._foreach_norm([dense[i] for i in where], 2, wide), strict=True):
-            norms[i] = norm
-    return norms
+class _Group:
+    """Parameters of one device, one type, and one number of holders."""
+
+    def __init__(self, parameters: Sequence[Tensor], holders: float) -> None:
+        self._parameters = parameters
+        sizes = [local_part(p.detach()).numel() for p in parameters]
+        self._small = [p for p, size in zip(parameters, sizes, strict=True) if size < _SMALL]
+        self._large = [p for p, size in zip(parameters, sizes, strict=True) if size >= _SMALL]
+        self._has_dtensors = any(is_dtensor(p) for p in parameters)
+        self._accumulated_in = torch.float32 if parameters[0].dtype in HALF_PRECISION else None
+        self._root_holders = math.sqrt(holders)
+
+    def norms(self) -> list[Tensor]:
+        """Norms whose squares add up to that of the group: one for all small gradients, one per large one."""
+        norms: list[Tensor] = []
+        small = self._local([p.grad for p in self._small if p.grad is not None])
+        if small:
+            flat: Tensor = _flatten_dense_tensors(small)  # type: ignore[no-untyped-call]
+            norms.append(torch.linalg.vector_norm(flat, dtype=self._accumulated_in))
+        large = self._local([p.grad for p in self._large if p.grad is not None])
+        if large:
+            norms += torch._foreach_norm(large, 2, self._accumulated_in)
+        return norms if self._root_holders == 1.0 else [norm / self._root_holders for norm in norms]
+
+    def norm_of_each(self) -> list[tuple[int, Tensor]]:
+        """``id`` of each parameter with a gradient, and the norm of that."""
+        present = [p for p in self._parameters if p.grad is not None]
+        if not present:
+            return []
+        gradients = self._local([p.grad for p in present if p.grad is not None])
+        norms = torch._foreach_norm(gradients, 2, self._accumulated_in)
+        return [(id(p), norm / self._root_holders) for p, norm in zip(present, norms, strict=True)]
+
+    def _local(self, gradients: list[Tensor]) -> list[Tensor]:
+        """What this rank holds, as dense tensors; duplicate entries of a sparse gradient are summed first."""
+        if not self._has_dtensors and all([gradient.layout is torch.strided for gradient in gradients]):
+            return gradients
+        return [
+            local_part(gradient) if gradient.layout is torch.strided else gradient.coalesce().values()
+            for gradient in gradients
+        ]
 
 
-def _norms_of_flattened(gradients: Sequence[Tensor]) -> list[Tensor]:
-    """2-norms of groups of small gradients, each group laid into one vector."""
-    by_kind: dict[tuple[torch.device, torch.dtype], list[Tensor]] = {}
-    for gradient in gradients:
-        gradient = _dense(gradient)
-        by_kind.setdefault((gradient.device, gradient.dtype), []).append(gradient)
-    norms = []
-    for (_, dtype), members in by_kind.items():
-        flat: Tensor = _flatten_dense_tensors(members)  # type: ignore[no-untyped-call]
-        norms.append(torch.linalg.vector_norm(flat, dtype=torch.float32 if dtype in HALF_PRECISION else None))
-    return norms
-
-
-def _norm_of_norms(norms: Sequence[Tensor]) -> Tensor | None:
-    if not norms:
-        return None
-    if len(norms) == 1:
-        return norms[0]
-    first = norms[0]
-    total: Tensor = torch.linalg.vector_norm(torch.stack([norm.to(first.device, first.dtype) for norm in norms]))
-    return total
-
-
-def _dense(gradient: Tensor) -> Tensor:
-    """The values of ``gradient`` that this rank holds; duplicate entries of a sparse one are summed first."""
-    if gradient.layout is not torch.strided:
-        return gradient.coalesce().values()
-    gradient = local_part(gradient)
-    return torch.view_as_real(gradient) if gradient.is_complex() else gradient
+def _alike(parameters: Sequence[Tensor], holders: Sequence[float]) -> list[tuple[list[Tensor], float]]:
+    groups: dict[tuple[torch.device, torch.dtype, float], list[Tensor]] = {}
+    for parameter, count in zip(parameters, holders, strict=True):
+        groups.setdefault((parameter.device, parameter.dtype, count), []).append(parameter)
+    return [(members, count) for (_, _, count), members in groups.items()]

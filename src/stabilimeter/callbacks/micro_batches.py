@@ -20,7 +20,10 @@ class MicroBatchLoss:
             loss: Its loss; copied, because user code may go on to change it.
             divided_by: What Lightning has divided it by already (``accumulate_grad_batches``).
         """
-        loss = loss.detach().reshape(())
+        if loss.requires_grad:
+            loss = loss.detach()
+        if loss.dim():
+            loss = loss.reshape(())
         if divided_by != 1:
             loss = loss * divided_by
         self._sum = loss.clone() if self._sum is None else self._sum + loss

@@ -63,7 +63,7 @@ class StabilityMonitor(Callback):
         signals: Sequence[AnySignal] | None = None,
         per_layer: bool = True,
         flush_every_n_steps: int = 50,
-        layers_every_n_steps: int = 10,
+        layers_every_n_steps: int = 25,
         dirpath: str | os.PathLike[str] | None = None,
         group: str | None = None,
         seed: int | None = None,
@@ -78,6 +78,8 @@ class StabilityMonitor(Callback):
         self._settings = Settings(
             chosen, layers_every_n_steps, flush_every_n_steps, dirpath, group, seed, monitor, mode
         )
+        keys = [signal.spec.key for signal in chosen]
+        self._state_key = self._generate_state_key(dirpath=None if dirpath is None else str(dirpath), signals=keys)
         self._folder: Path | None = None
         self._instruments: Instruments | None = None
         self._journal: Journal | None = None
@@ -88,9 +90,8 @@ class StabilityMonitor(Callback):
 
     @property
     def state_key(self) -> str:
-        """Tells the states of two monitors of one Trainer apart."""
-        keys = [signal.spec.key for signal in self._settings.signals]
-        return self._generate_state_key(dirpath=str(self._settings.dirpath), signals=keys)
+        """Tells the states of two monitors of one Trainer apart. Lightning asks for it at every hook."""
+        return self._state_key
 
     # Opening
 

@@ -109,12 +109,16 @@ class Track:
 
     def before_step(self, step: int) -> None:
         """Gradients are complete. A closure may get here several times in one step: the first counts."""
-        if self._begin(step) and not self._clipping_follows:
+        if self._is_open and self._view.step == step:
+            return
+        self._begin(step)
+        if not self._clipping_follows:
             self._measure_gradients()
 
     def around_clipping(self, step: int, total: Tensor | None, clip_val: float, clip: Callable[[], None]) -> None:
         """Gradients are about to be clipped by ``clip``, with the total norm ``total`` if that is known already."""
-        self._begin(step)  # manual optimization clips before it steps
+        if not (self._is_open and self._view.step == step):
+            self._begin(step)  # manual optimization clips before it steps
         reusable = total is not None and not self._sharded and total.dtype not in HALF_PRECISION
         if not self._has_gradients:
             if reusable:
@@ -135,9 +139,8 @@ class Track:
         if not self._has_gradients:
             self._measure_gradients()
         if self._measures_updates:
-            with torch.no_grad():
-                self._sketch.after_step()
-        self._measure(Moment.UPDATE)
+            self._sketch.after_step()
+            self._measure(Moment.UPDATE)
         self._has_stepped = True
 
     def set_loss(self, loss: Tensor | None) -> None:
@@ -186,11 +189,9 @@ class Track:
         self._forget_rows()
         return block
 
-    def _begin(self, step: int) -> bool:
-        """Open a row for ``step``; False if it is open already."""
-        if self._is_open and self._view.step == step:
-            return False
-        self.end_step()
+    def _begin(self, step: int) -> None:
+        if self._is_open:
+            self.end_step()
         groups = self._optimizer.param_groups
         if len(groups) != self._num_groups:  # finetuning adds groups during training
             self._look_at_parameters()
@@ -198,25 +199,23 @@ class Track:
         self._is_open, self._has_gradients, self._has_stepped = True, False, False
         self._view.begin(step, groups[0].get("lr"))
         if self._measures_updates:
-            with torch.no_grad():
-                self._sketch.before_step()
-        return True
+            self._sketch.before_step()
 
     def _measure_gradients(self) -> None:
         self._has_gradients = True
-        self._measure(Moment.GRADIENT)
+        with torch.no_grad():  # gradients made with create_graph would keep their graphs until the flush
+            self._measure(Moment.GRADIENT)
 
     def _measure(self, moment: Moment) -> None:
-        with torch.no_grad():
-            for column, measure in self._plan.scalars[moment]:
-                self._row[column] = measure(self._view)
-            vectors = self._plan.vectors[moment]
-            if vectors and self.num_steps % self._vector_stride == 0:
-                for index, measure in vectors:
-                    vector = measure(self._view)
-                    if isinstance(vector, Tensor):
-                        self._buffer.add_vector(vector)
-                        self._vector_rows.append((self._plan.vector_keys[index], self._view.step))
+        for column, measure in self._plan.scalars[moment]:
+            self._row[column] = measure(self._view)
+        vectors = self._plan.vectors[moment]
+        if vectors and self.num_steps % self._vector_stride == 0:
+            for index, measure in vectors:
+                vector = measure(self._view)
+                if isinstance(vector, Tensor):
+                    self._buffer.add_vector(vector)
+                    self._vector_rows.append((self._plan.vector_keys[index], self._view.step))
 
     def _look_at_parameters(self) -> None:
         groups = self._optimizer.param_groups

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from stabilimeter.callbacks.sharding import local_part
+from stabilimeter.callbacks.sharding import is_dtensor, local_part
 
 _RUN = 16
 _RUNS = 256
@@ -33,6 +33,7 @@ class UpdateSketch:
     def __init__(self, parameters: Sequence[Tensor], holders: Sequence[float]) -> None:
         self._parameters = parameters
         self._holders = holders
+        self._has_dtensors = any(is_dtensor(p) for p in parameters)
         self._addresses: list[int] | None = None
         self._samples: list[_Sample] = []
         self.update_norm: Tensor | None = None
@@ -41,7 +42,7 @@ class UpdateSketch:
     def before_step(self) -> None:
         """Remember the parameters as they are now."""
         self.update_norm = self.weight_norm = None
-        local = [local_part(p) for p in self._parameters]
+        local = [local_part(p) for p in self._parameters] if self._has_dtensors else self._parameters
         addresses = [p.data_ptr() for p in local]
         if addresses != self._addresses:  # some strategies give parameters new storage; views must follow
             by_device: dict[torch.device, list[tuple[Tensor, float]]] = {}
@@ -90,11 +91,11 @@ class _Sample:
 
     def update_and_weight_norm(self) -> tuple[Tensor, Tensor]:
         self._copy_to(*self._parts[1])
-        before, change = self._before, self._after.sub_(self._before)
-        if self._scale is not None:
-            before.mul_(self._scale)
-            change.mul_(self._scale)
-        return torch.linalg.vector_norm(change), torch.linalg.vector_norm(before)
+        before, after = self._before, self._after
+        if self._scale is None:
+            return torch.dist(after, before), torch.linalg.vector_norm(before)
+        change = after.sub_(before).mul_(self._scale)
+        return torch.linalg.vector_norm(change), torch.linalg.vector_norm(before.mul_(self._scale))
 
     def _copy_to(self, whole: Tensor, runs: Tensor) -> None:
         if self._whole:

@@ -17,6 +17,8 @@ def clip_fraction(norms: NDArray[np.float64], clipped_norms: NDArray[np.float64]
     array([0.67])
     """
     known = np.isfinite(norms) & np.isfinite(clipped_norms)
+    if not known.any():
+        return np.full(len(norms), np.nan)
     bitten = known & (clipped_norms < norms)
     count = known.sum(axis=1)
     return np.where(count > 0, bitten.sum(axis=1) / np.maximum(count, 1), np.nan)

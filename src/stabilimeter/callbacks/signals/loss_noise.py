@@ -27,11 +27,16 @@ def loss_noise(losses: NDArray[np.float64]) -> NDArray[np.float64]:
 def _around_resistant_line(windows: NDArray[np.float64]) -> NDArray[np.float64]:
     n = windows.shape[1]
     third = n // 3
-    first, last = np.median(windows[:, :third], axis=1), np.median(windows[:, n - third :], axis=1)
-    slope = (last - first) / (n - third)
+    slope = (_median(windows[:, n - third :]) - _median(windows[:, :third])) / (n - third)
     residuals = windows - slope[:, None] * np.arange(n)
-    residuals -= np.median(residuals, axis=1, keepdims=True)
-    return np.asarray(_MAD_TO_SD * np.median(np.abs(residuals), axis=1))
+    return _MAD_TO_SD * _median(np.abs(residuals - _median(residuals)[:, None]))
+
+
+def _median(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Median of each row; much cheaper than ``np.median`` for short rows without NaN."""
+    n = rows.shape[1]
+    ranked = np.sort(rows, axis=1)
+    return np.asarray((ranked[:, (n - 1) // 2] + ranked[:, n // 2]) / 2)
 
 
 LOSS_NOISE = DerivedSignal(

@@ -1,0 +1,99 @@
+"""What to do about a step that is out of the ordinary: one rung at a time, within a budget."""
+
+from enum import Enum
+from typing import Any, NamedTuple
+
+
+class Rung(str, Enum):
+    """What `SpikeGuard` can do, mildest first."""
+
+    WARN = "warn"
+    """Let the step happen and say so."""
+    SKIP = "skip"
+    """Do not take the step."""
+    ROLLBACK = "rollback"
+    """Do not take the step, and go back to the last healthy state."""
+    STOP = "stop"
+    """Do not take the step, and end the fit."""
+
+
+_ORDER = tuple(Rung)
+
+
+class Budget(NamedTuple):
+    """How far the guard may go.
+
+    Attributes:
+        highest: The highest rung.
+        max_skips: Steps that may be skipped within ``cooldown_steps`` before the next rung.
+        max_rollbacks: Rollbacks in the whole run before the next rung.
+        cooldown_steps: A skip counts against ``max_skips`` for this many optimizer steps.
+    """
+
+    highest: Rung
+    max_skips: int
+    max_rollbacks: int
+    cooldown_steps: int
+
+
+class Ladder(NamedTuple):
+    """What the guard has done so far.
+
+    Attributes:
+        skips: Steps skipped within the last ``cooldown_steps``, since the last rollback.
+        num_rollbacks: Rollbacks so far.
+    """
+
+    skips: tuple[int, ...] = ()
+    num_rollbacks: int = 0
+
+    def plain(self) -> dict[str, Any]:
+        """Lists and numbers, for a checkpoint."""
+        return {"skips": list(self.skips), "num_rollbacks": self.num_rollbacks}
+
+    @classmethod
+    def from_plain(cls, saved: dict[str, Any]) -> "Ladder":
+        """The ladder saved by `plain`."""
+        return cls(tuple(saved["skips"]), saved["num_rollbacks"])
+
+
+def climbed(ladder: Ladder, budget: Budget, step: int, *, loss_is_bad: bool, finite: bool) -> tuple[Ladder, Rung]:
+    """The ladder after a flagged step, and what to do about that step.
+
+    A step is skipped while there is a budget for it. Beyond that the answer depends on what was seen. A gradient norm
+    that keeps being large while the loss is ordinary is a new level, not an emergency: those steps are let through.
+    Otherwise skipping has not helped, and the next rung is due. Where the highest rung is used up as well, finite steps
+    are let through and non-finite ones are skipped, because no good ever came from those.
+
+    Args:
+        ladder: Before the step.
+        budget: How far to go.
+        step: Number of the optimizer step.
+        loss_is_bad: Whether the loss was flagged (not the gradient norm alone).
+        finite: Whether loss and gradients are finite.
+
+    >>> budget = Budget(Rung.ROLLBACK, max_skips=2, max_rollbacks=1, cooldown_steps=100)
+    >>> ladder, rungs = Ladder(), []
+    >>> for step in range(6):
+    ...     ladder, rung = climbed(ladder, budget, step, loss_is_bad=True, finite=True)
+    ...     rungs.append(rung.value)
+    >>> rungs
+    ['skip', 'skip', 'rollback', 'skip', 'skip', 'warn']
+    """
+    if budget.highest is Rung.WARN:
+        return ladder, Rung.WARN
+    recent = tuple(skip for skip in ladder.skips if step - skip < budget.cooldown_steps)
+    ladder = ladder._replace(skips=recent)
+    if len(recent) < budget.max_skips:
+        return ladder._replace(skips=recent + (step,)), Rung.SKIP
+    if finite and not loss_is_bad:
+        return ladder, Rung.WARN
+    if _may(budget, Rung.ROLLBACK) and ladder.num_rollbacks < budget.max_rollbacks:
+        return Ladder(num_rollbacks=ladder.num_rollbacks + 1), Rung.ROLLBACK
+    if _may(budget, Rung.STOP):
+        return ladder, Rung.STOP
+    return ladder, Rung.WARN if finite else Rung.SKIP
+
+
+def _may(budget: Budget, rung: Rung) -> bool:
+    return _ORDER.index(rung) <= _ORDER.index(budget.highest)

@@ -1,0 +1,69 @@
+"""What the guard has done: said on the terminal, kept in the run's record."""
+
+import logging
+from collections import deque
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from stabilimeter.callbacks.guard_ladder import Rung
+from stabilimeter.records.incident_log import INCIDENTS_FILE, incident_line
+from stabilimeter.records.manifest import MANIFEST_FILE, RECORD_DIR
+from stabilimeter.stats.incident import Incident
+
+KEY_PREFIX = "guard/"
+"""An action is recorded as an incident of the series ``guard/<action>``, beside that of the series it answers."""
+
+_logger = logging.getLogger(__name__)
+_MOST_ACTIONS = 100
+_DONE = {
+    Rung.WARN: "nothing done",
+    Rung.SKIP: "step skipped",
+    Rung.ROLLBACK: "step skipped, going back to the state after {} steps",
+    Rung.STOP: "step skipped, training stopped",
+}
+
+
+class Report:
+    """Tells rank 0's user, and the record of a `StabilityMonitor` in ``folder`` if there is one.
+
+    Args:
+        folder: Folder of the run; None to keep nothing.
+        is_global_zero: Whether this is rank 0.
+
+    Attributes:
+        actions: The last actions, oldest first.
+    """
+
+    def __init__(self, folder: Path | None, is_global_zero: bool) -> None:
+        self._folder = folder
+        self._is_global_zero = is_global_zero
+        self.actions: deque[Incident] = deque(maxlen=_MOST_ACTIONS)
+
+    def enter(self, finding: Incident, rung: Rung, evidence: dict[str, Any]) -> str:
+        """Keep one action, and say it in a sentence.
+
+        Args:
+            finding: What was out of the ordinary.
+            rung: What was done about it.
+            evidence: What else is known, as plain JSON values; ``restored_step`` for a rollback.
+        """
+        action = replace(
+            finding,
+            key=f"{KEY_PREFIX}{rung.value}",
+            evidence={"action": rung.value, "series": finding.key, **evidence},
+        )
+        self.actions.append(action)
+        expected = "" if finding.baseline != finding.baseline else f" ({finding.baseline:.4g} expected)"
+        done = _DONE[rung].format(evidence.get("restored_step"))
+        sentence = f"step {finding.step}: {finding.key} is {finding.value:.4g}{expected}: {done}"
+        if self._is_global_zero:
+            _logger.warning("SpikeGuard: %s", sentence)
+            self._record(action)
+        return sentence
+
+    def _record(self, action: Incident) -> None:
+        if self._folder is None or not (self._folder / RECORD_DIR / MANIFEST_FILE).is_file():
+            return
+        with (self._folder / RECORD_DIR / INCIDENTS_FILE).open("ab") as file:
+            file.write(incident_line(action).encode())
