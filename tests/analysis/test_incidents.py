@@ -55,6 +55,18 @@ def test_nan_at_the_same_step_is_never_shared(build):
     assert not any(incident.shared for seed in found for incident in seed.incidents)
 
 
+def test_nan_where_others_spike_is_a_seeds_own(build):
+    values = build.loss(4)
+    values[500:] = np.nan
+    spiking = [build.foreign(seed, loss=spiked(build, seed, 500)) for seed in range(4)]
+    *others, nan = seeds(*spiking, build.foreign(4, loss=build.points(values)))
+    assert all(seed.incidents[0].shared for seed in others)
+    assert [(incident.step, incident.kind, incident.shared) for incident in nan.incidents] == [
+        (500, Kind.NONFINITE, False)
+    ]
+    assert nan.charged_events == 1.0
+
+
 def test_gradient_norm_and_evaluations_are_reported_not_charged(build):
     rng = np.random.default_rng(0)
     norms = np.exp(rng.normal(scale=0.1, size=1000))

@@ -21,7 +21,9 @@ def test_mean_limits_and_extremes_at_each_step():
 
 def test_a_short_seed_ends_and_the_others_go_on():
     values = [np.ones(10), np.full(10, 3.0), np.full(4, 100.0)]
-    band = band_across_seeds(aligned([STEPS, STEPS, STEPS[:4]], values))
+    together = aligned([STEPS, STEPS, STEPS[:4]], values)
+    band = band_across_seeds(together)
+    assert together.exact
     assert band.n.tolist() == [3] * 4 + [2] * 6
     assert band.mean[5] == 2.0
     assert np.isnan(band.low[5])

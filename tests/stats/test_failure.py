@@ -141,6 +141,15 @@ def test_a_run_that_recovers_before_the_end_has_not_collapsed():
     assert collapse_size(EVALUATED, values, training(end=1.5)) is None
 
 
+def test_a_fall_of_the_last_few_evaluations_is_a_regression_not_yet_a_collapse():
+    values = evaluations()
+    values[36:] = 3.0
+    risen = [(TRAINED, training()[0][1] + np.where(TRAINED > 3300, 2.0, 0.0))]
+    assert collapse_size(EVALUATED, values, risen) is None
+    values[32:] = 3.0
+    assert collapse_size(EVALUATED, values, risen) == pytest.approx(2.0, abs=0.05)
+
+
 def test_training_evaluated_now_and_then_is_enough():
     """The loss of single batches may be too noisy to show a rise that evaluations on training data show."""
     batches = [(TRAINED[::100], curve(TRAINED[::100]) + noise(40, 5, sd=1.0))]

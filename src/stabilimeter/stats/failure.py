@@ -15,6 +15,7 @@ MIN_EVALUATIONS = 10
 """Fewer evaluations do not tell a collapse from a bad last checkpoint."""
 
 TAIL_SHARE = 0.20
+WORSE_NOISE_SD = 3.0
 TAIL_NOISE_SD = 6.0
 RESOLUTION_STEPS = 3.0
 RECOVERED_SHARE = 0.5
@@ -83,7 +84,8 @@ def collapse_size(
 ) -> float | None:
     """How much a run that has collapsed gave back; None if it has not collapsed.
 
-    A run has collapsed if all evaluations in its last 20 % (at least 5) are worse than its best level, and
+    A run has collapsed if all evaluations in its last 20 % (at least 5) are worse than its best level by 3 standard
+    deviations of their noise, and
 
     - at the end (median of the last three) by more than 6 standard deviations of the noise around their trend and three
       steps of the metric's resolution (for an accuracy, three examples), or by more than half of all it had gained;
@@ -117,12 +119,13 @@ def collapse_size(
     tail, before = evaluations[-size:], evaluations[:-size]
     best = float(best_so_far(before)[-1])
     lost = float(np.median(tail[-3:])) - best
-    if not np.all(tail > best) or lost < RECOVERED_SHARE * (float(np.median(tail)) - best):
+    usual_noise = noise_sd(evaluations)
+    worse_throughout = bool(np.all(tail > best + WORSE_NOISE_SD * usual_noise))
+    if not worse_throughout or lost < RECOVERED_SHARE * (float(np.median(tail)) - best):
         return None
     gained = initial_level(evaluations, evaluations=True).value - best
     lost_half = lost > gained / 2
-    noise = max(noise_sd(tail), noise_sd(evaluations))
-    ordinary = max(TAIL_NOISE_SD * noise, RESOLUTION_STEPS * _resolution(evaluations))
+    ordinary = max(TAIL_NOISE_SD * max(noise_sd(tail), usual_noise), RESOLUTION_STEPS * _resolution(evaluations))
     best_step = int(evaluation_steps[int(np.argmin(np.abs(before - best)))])
     tail_start = int(evaluation_steps[-size])
     risen = [_has_risen(steps, values, best_step, tail_start) for steps, values in training]
