@@ -74,7 +74,10 @@ def test_without_any_primary_metric_there_is_no_column_for_it(build):
 def test_points_lost_are_those_of_the_summary(build):
     table = section(build.summary(build.group("a"), build.failed("b")), "Where the points went")
     assert texts(table) == [["a", "0.0", "3.1", "4.0", "3.2", "1.5"], ["b", "70.0", "3.1", "4.0", "3.2", "1.5"]]
-    assert table.caption == ""
+    assert table.caption == (
+        "Half marks (conventions, version 1): a loss spike in 0.001 of the steps; of the progress from start to end, "
+        "noise 0.05, worse checkpoints 0.1, seed spread 0.05."
+    )
 
 
 def test_what_was_not_measured_is_not_a_zero(build):
@@ -82,7 +85,7 @@ def test_what_was_not_measured_is_not_a_zero(build):
     stability = build.stability(points_lost=lost, not_measured=("spikes", "noise"))
     table = section(build.summary(build.group(stability=stability)), "Where the points went")
     assert texts(table) == [["0.0", "3.0*", "n/m", "0.0", "1.0"]]
-    assert table.caption == "n/m: not measured, left out of the score; *: not measured in every seed"
+    assert table.caption.endswith(" n/m: not measured, left out of the score. *: not measured in every seed.")
 
 
 def test_many_groups_show_where_points_went_for_the_best_and_the_worst(build):

@@ -21,6 +21,7 @@ from stabilimeter.present.wording import (
 )
 from stabilimeter.present.worst import worst_incidents
 from stabilimeter.records import keys
+from stabilimeter.stats.stability import HalfPoints
 
 COMPONENTS = {
     "failures": "failed seeds",
@@ -61,7 +62,7 @@ def sections(summary: Summary) -> list[Table]:
     groups, _ = named_groups(summary)
     makers: list[Callable[[Sequence[Named]], Table | None]] = [
         scores,
-        points_lost,
+        lambda named: points_lost(named, summary.half_points),
         failures,
         lambda named: metrics(named, metric_tags(summary)),
         incidents,
@@ -135,24 +136,29 @@ def _primary(group: GroupSummary, *, named: bool) -> str:
     return f"{printable(tag)} {text}" if named else text
 
 
-def points_lost(groups: Sequence[Named]) -> Table | None:
-    """Points of 100 that each component took from each group."""
+def points_lost(groups: Sequence[Named], half: HalfPoints) -> Table | None:
+    """Points of 100 that each component took from each group, and by which conventions."""
     scored = [named for named in groups if named[1].stability.score is not None]
     if not scored:
         return None
     columns = [Column("group"), *(Column(words.replace(" ", "\n"), numeric=True) for words in COMPONENTS.values())]
     rows = [row(label, *_lost(group)) for label, group in scored]
     if len(rows) > MAX_POINT_ROWS:
-        half = MAX_POINT_ROWS // 2
-        between = row(f"... {count(len(rows) - 2 * half, 'group')} between ...", *[""] * len(COMPONENTS))
-        rows = rows[:half] + [between] + rows[-half:]
-    captions = []
+        ends = MAX_POINT_ROWS // 2
+        between = row(f"... {count(len(rows) - 2 * ends, 'group')} between ...", *[""] * len(COMPONENTS))
+        rows = rows[:ends] + [between] + rows[-ends:]
+    convention = (
+        f"Half marks (conventions, version {half.version}): a loss spike in {half.spikes:.2g} of the steps; of the "
+        f"progress from start to end, noise {half.noise:.2g}, worse checkpoints {half.regression:.2g}, "
+        f"seed spread {half.seed_spread:.2g}."
+    )
+    captions = [convention]
     texts = {cell.text for cells in rows for cell in cells[1:]}
     if "n/m" in texts:
-        captions.append("n/m: not measured, left out of the score")
+        captions.append("n/m: not measured, left out of the score.")
     if any(text.endswith("*") for text in texts):
-        captions.append("*: not measured in every seed")
-    return Table("Where the points went, of 100", tuple(columns), tuple(rows), "; ".join(captions))
+        captions.append("*: not measured in every seed.")
+    return Table("Where the points went, of 100", tuple(columns), tuple(rows), " ".join(captions))
 
 
 def _lost(group: GroupSummary) -> list[Cell]:
