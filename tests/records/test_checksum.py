@@ -3,7 +3,7 @@ import pytest
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import crc32c as reference
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c as masked_reference
 
-from stabilimeter.records.checksum import crc32c, masked, masked_rows, varying_columns
+from stabilimeter.records.checksum import crc32c, masked, masked_rows, varying_bits
 
 
 @pytest.mark.parametrize("length", [0, 1, 3, 4, 5, 63, 64, 65, 127, 128, 129, 4095, 4096, 4097, 9001])
@@ -24,13 +24,14 @@ def test_rows_equal_the_checksum_of_each_row(rng, count, length):
     rows = np.tile(np.frombuffer(rng.bytes(length), np.uint8), (count, 1))
     changed = rng.choice(length, size=min(length, 9), replace=False)
     rows[:, changed] = rng.integers(0, 256, (count, len(changed)))
-    columns = np.flatnonzero(varying_columns(rows))
+    columns = np.flatnonzero(varying_bits(rows))
     assert masked_rows(rows, columns).tolist() == [masked_reference(row.tobytes()) for row in rows]
 
 
 @pytest.mark.parametrize("count", [1, 2, 63, 64, 65, 130])
-def test_varying_columns_finds_a_single_different_byte_in_any_row(count):
+def test_varying_bits_finds_a_single_different_byte_in_any_row(count):
     for row in range(count):
         rows = np.full((count, 11), 0b1010, np.uint8)
-        rows[row, 7] ^= 0b0100
-        assert varying_columns(rows).nonzero()[0].tolist() == ([7] if count > 1 else [])
+        rows[row, 7] ^= 0b0110
+        expected = [0b0110 if column == 7 and count > 1 else 0 for column in range(11)]
+        assert varying_bits(rows).tolist() == expected

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stabilimeter.records import event_encoding
-from stabilimeter.records.event_frames import checked_events, frame_starts
+from stabilimeter.records.event_frames import checked_events, find_frames
 from stabilimeter.records.record_error import RecordError
 
 
@@ -50,16 +50,17 @@ PATTERNS = [
 def test_every_frame_is_found_and_every_event_comes_back_once(rng, name):
     events = [rng.bytes(length) for length in pattern(name, rng)]
     content = b"".join(event_encoding.frame(event) for event in events)
-    starts, end = frame_starts(bytes_of(content))
-    assert starts.tolist() == walked(content)
-    assert end == len(content)
-    found = {}
-    for chunk in checked_events(bytes_of(content), starts, end, "log"):
+    found = find_frames(bytes_of(content))
+    assert found.starts.tolist() == walked(content)
+    assert found.end == len(content)
+    assert sorted(np.concatenate([*found.alike, []]).tolist()) == list(range(len(events)))
+    seen = {}
+    for chunk in checked_events(bytes_of(content), found, "log"):
         assert (np.diff(chunk.order) > 0).all()
-        assert chunk.starts.tolist() == starts[chunk.order].tolist()
-        assert chunk.varying.tolist() == (chunk.rows != chunk.rows[0]).any(axis=0).tolist()
-        found.update(zip(chunk.order.tolist(), map(bytes, chunk.rows), strict=True))
-    assert [found[order] for order in range(len(events))] == events
+        assert chunk.starts.tolist() == found.starts[chunk.order].tolist()
+        assert chunk.varying.tolist() == np.bitwise_or.reduce(chunk.rows ^ chunk.rows[0], axis=0).tolist()
+        seen.update(zip(chunk.order.tolist(), map(bytes, chunk.rows), strict=True))
+    assert [seen[order] for order in range(len(events))] == events
 
 
 @pytest.mark.parametrize("name", ["cycle of ten", "random"])
@@ -72,7 +73,7 @@ def test_a_wrong_byte_is_reported_at_the_frame_it_is_in(rng, name):
         buffer = bytes_of(bytes(flipped))
         frame = max(start for start in starts if start <= at)
         with pytest.raises(RecordError, match=rf"^log: corrupt event file at byte {frame} "):
-            list(checked_events(buffer, *frame_starts(buffer), "log"))
+            list(checked_events(buffer, find_frames(buffer), "log"))
 
 
 def test_two_wrong_bytes_are_reported_at_the_first(rng):
@@ -82,7 +83,7 @@ def test_two_wrong_bytes_are_reported_at_the_first(rng):
     content[starts[6] + 20] ^= 1
     buffer = bytes_of(bytes(content))
     with pytest.raises(RecordError, match=f"at byte {starts[6]} "):
-        list(checked_events(buffer, *frame_starts(buffer), "log"))
+        list(checked_events(buffer, find_frames(buffer), "log"))
 
 
 def test_a_file_cut_anywhere_gives_the_events_before_the_cut(rng):
@@ -91,20 +92,20 @@ def test_a_file_cut_anywhere_gives_the_events_before_the_cut(rng):
     ends = [*starts[1:], len(content)]
     for cut in range(len(content) + 1):
         buffer = bytes_of(content[:cut])
-        found, end = frame_starts(buffer)
+        found = find_frames(buffer)
         whole = sum(limit <= cut for limit in ends)
-        assert found.tolist() == starts[:whole]
-        assert end == ([0, *ends][whole])
-        assert sum(len(chunk.rows) for chunk in checked_events(buffer, found, end, "log")) == whole
+        assert found.starts.tolist() == starts[:whole]
+        assert found.end == ([0, *ends][whole])
+        assert sum(len(chunk.rows) for chunk in checked_events(buffer, found, "log")) == whole
 
 
 def test_zeros_at_the_end_are_what_a_power_cut_leaves(rng):
     content = b"".join(event_encoding.frame(rng.bytes(length)) for length in [30, 31, 40])
     for zeros in (1, 11, 12, 16, 17, 4096):
         buffer = bytes_of(content + bytes(zeros))
-        starts, end = frame_starts(buffer)
-        assert (len(starts), end) == (3, len(content))
-        assert sum(len(chunk.rows) for chunk in checked_events(buffer, starts, end, "log")) == 3
+        found = find_frames(buffer)
+        assert (len(found.starts), found.end) == (3, len(content))
+        assert sum(len(chunk.rows) for chunk in checked_events(buffer, found, "log")) == 3
     buffer = bytes_of(content + bytes(40) + event_encoding.frame(b"more"))
     with pytest.raises(RecordError, match=f"at byte {len(content)} "):
-        list(checked_events(buffer, *frame_starts(buffer), "log"))
+        list(checked_events(buffer, find_frames(buffer), "log"))

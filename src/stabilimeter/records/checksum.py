@@ -106,8 +106,8 @@ def masked(crc: int) -> int:
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
 
-def varying_columns(rows: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which columns of ``rows``, ``(n, length)``, are not the same in all rows, ``(length,)``."""
+def varying_bits(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The bits of each column of ``rows``, ``(n, length)``, that are not the same in all rows, ``(length,)``."""
     count, length = rows.shape
     fold = 64  # NumPy reduces few long rows much faster than many short ones
     whole = count - count % fold
@@ -117,7 +117,7 @@ def varying_columns(rows: NDArray[np.uint8]) -> NDArray[np.bool_]:
         wide = rows[:whole].reshape(-1, fold * length)
         some = some | np.bitwise_or.reduce(np.bitwise_or.reduce(wide, axis=0).reshape(fold, length), axis=0)
         every = every & np.bitwise_and.reduce(np.bitwise_and.reduce(wide, axis=0).reshape(fold, length), axis=0)
-    different: NDArray[np.bool_] = some != every
+    different: NDArray[np.uint8] = some ^ every
     return different
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stabilimeter.records.event_frames import EventChunk, checked_events, frame_starts
+from stabilimeter.records.event_frames import EventChunk, checked_events, find_frames
 from stabilimeter.records.event_layout import Layout, Number
 from stabilimeter.records.record_error import RecordError
 
@@ -81,11 +81,11 @@ def read_event_file(path: str | os.PathLike[str]) -> EventFile:
         buffer = np.fromfile(path, np.uint8)
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror or error}") from error
-    starts, end = frame_starts(buffer)
-    found = EventFile(path, torn_at=None if end == len(buffer) else end, size=len(buffer))
+    frames = find_frames(buffer)
+    found = EventFile(path, torn_at=None if frames.end == len(buffer) else frames.end, size=len(buffer))
     pieces: dict[_Columns, list[Track]] = defaultdict(list)
     layouts: dict[int, _Layouts] = defaultdict(lambda: _Layouts(path))
-    for chunk in checked_events(buffer, starts, end, str(path)):
+    for chunk in checked_events(buffer, frames, str(path)):
         for layout, chosen in layouts[chunk.rows.shape[1]].among(chunk):
             if not layout.numbers and not layout.session_start:
                 continue
@@ -133,7 +133,10 @@ class _Layouts:
         while todo:
             chosen = todo.pop()
             layout = self.of(chunk.rows[chosen[0]], int(chunk.starts[chosen[0]]))
-            columns = np.flatnonzero(chunk.varying & (layout.mask != 0))
+            columns = np.flatnonzero(chunk.varying & layout.mask)
+            if not len(columns):
+                yield layout, chosen
+                continue
             keys = by_column[columns[:, None], chosen] if met else by_column[columns]
             same = layout.fits(keys, columns)
             yield layout, chosen[same]

@@ -2,13 +2,12 @@
 
 import struct
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stabilimeter.records.checksum import crc32c, masked, masked_rows, varying_columns
+from stabilimeter.records.checksum import crc32c, masked, masked_rows, varying_bits
 from stabilimeter.records.record_error import RecordError
 
 _HEADER = 12
@@ -17,6 +16,8 @@ _OVERHEAD = 16
 """The header and, after the event, its checksum."""
 _WINDOW = 1024
 """Frames among which a repeating pattern of lengths is looked for."""
+_FEW_CYCLES = 64
+"""A cycle that occurs less often is not worth a list for each of its places."""
 _CHUNK_BYTES = 1 << 18
 
 
@@ -27,17 +28,32 @@ class EventChunk(NamedTuple):
         order: Position of each event in the file, ascending, ``(n,)``.
         starts: Offset of each event's frame in the file, ``(n,)``.
         rows: The events' bytes, ``(n, length)``.
-        varying: Which columns of ``rows`` are not the same in all of them, ``(length,)``.
+        varying: The bits of each column that are not the same in all ``rows``, ``(length,)``.
     """
 
     order: NDArray[np.intp]
     starts: NDArray[np.int64]
     rows: NDArray[np.uint8]
-    varying: NDArray[np.bool_]
+    varying: NDArray[np.uint8]
 
 
-def frame_starts(buffer: NDArray[np.uint8]) -> tuple[NDArray[np.int64], int]:
-    """Offsets of the whole frames, and the offset at which they end.
+class Frames(NamedTuple):
+    """Where the whole frames of a file lie.
+
+    Attributes:
+        starts: Offset of each, ``(n,)``.
+        end: Offset at which they end.
+        alike: Positions in ``starts``, in lists of equally long frames; those at the same place of a cycle, which are
+            likely to hold the same tag, are kept together. Each is ascending, and together they are all.
+    """
+
+    starts: NDArray[np.int64]
+    end: int
+    alike: list[NDArray[np.intp]]
+
+
+def find_frames(buffer: NDArray[np.uint8]) -> Frames:
+    """The whole frames of an event file.
 
     Training logs repeat themselves: the same few lengths over and over. As long as they do, a whole stretch of frames
     is confirmed by one comparison; only where the pattern breaks are frames followed one by one. Nothing is verified
@@ -49,7 +65,7 @@ def frame_starts(buffer: NDArray[np.uint8]) -> tuple[NDArray[np.int64], int]:
     size = len(buffer)
     view = buffer.data
     length_at = struct.Struct("<Q").unpack_from
-    pieces: list[NDArray[np.int64]] = []
+    pieces: list[tuple[NDArray[np.int64], bytes]] = []  # offsets, and the cycle they repeat (empty: none)
     walked: list[int] = []  # frames followed one by one since the last confirmed stretch
     cycle = np.empty(0, np.int64)
     first_size = retry_at = 0
@@ -62,7 +78,7 @@ def frame_starts(buffer: NDArray[np.uint8]) -> tuple[NDArray[np.int64], int]:
         if end - at == first_size and len(walked) >= retry_at:
             repeated = _repeats(buffer, at, cycle)
             if len(repeated):
-                pieces += [np.array(walked, np.int64), repeated]
+                pieces += [(np.array(walked, np.int64), b""), (repeated, cycle.tobytes())]
                 at = int(repeated[-1] + cycle[-1] - cycle[-2])
                 walked = []
                 retry_at, pause, search_at = 0, 1, 64
@@ -76,8 +92,33 @@ def frame_starts(buffer: NDArray[np.uint8]) -> tuple[NDArray[np.int64], int]:
             found = _cycle(np.array([*walked[-_WINDOW:], at], np.int64))
             if found is not None:
                 cycle, first_size, retry_at, pause = found, int(found[1]), 0, 1
-    pieces.append(np.array(walked, np.int64))
-    return np.concatenate(pieces), at
+    pieces.append((np.array(walked, np.int64), b""))
+    starts = np.concatenate([offsets for offsets, _ in pieces])
+    return Frames(starts, at, _alike(pieces, np.diff(starts, append=at)))
+
+
+def _alike(pieces: list[tuple[NDArray[np.int64], bytes]], sizes: NDArray[np.int64]) -> list[NDArray[np.intp]]:
+    """Positions of equally long frames, by their place in a cycle where there is one."""
+    stretches: dict[bytes, list[NDArray[np.intp]]] = {}
+    first = 0
+    for offsets, cycle in pieces:
+        stretches.setdefault(cycle, []).append(np.arange(first, first + len(offsets)))
+        first += len(offsets)
+    alike: list[NDArray[np.intp]] = []
+    loose = stretches.pop(b"", [])
+    for cycle, parts in stretches.items():
+        positions = np.concatenate(parts)
+        period = len(cycle) // 8 - 1
+        if len(positions) < _FEW_CYCLES * period:
+            loose.append(positions)
+        else:
+            alike += list(positions.reshape(-1, period).T)
+    rest = np.sort(np.concatenate(loose))
+    lengths = sizes[rest]
+    # Sorting 16-bit numbers is several times faster than sorting wider ones.
+    order = np.argsort(lengths.astype(np.uint16) if lengths.max(initial=0) < 1 << 16 else lengths, kind="stable")
+    bounds = np.flatnonzero(np.diff(lengths[order])) + 1
+    return alike + [part for part in np.split(rest[order], bounds) if len(part)]
 
 
 def _cycle(starts: NDArray[np.int64]) -> NDArray[np.int64] | None:
@@ -115,36 +156,34 @@ def _repeats(buffer: NDArray[np.uint8], at: int, cycle: NDArray[np.int64]) -> ND
     return np.concatenate(pieces)
 
 
-def checked_events(buffer: NDArray[np.uint8], starts: NDArray[np.int64], end: int, name: str) -> Iterator[EventChunk]:
+def checked_events(buffer: NDArray[np.uint8], found: Frames, name: str) -> Iterator[EventChunk]:
     """Every event of a file whose checksums are right, in chunks of equal length.
 
     Args:
         buffer: Content of an event file, ``(size,)``.
-        starts: Offsets of its frames, from ``frame_starts``.
-        end: Where they end, from there too.
+        found: Its frames.
         name: Name of the file, for the error.
 
     Raises:
         RecordError: after the last chunk, if some checksum was wrong; names the first such frame by its byte offset.
             An unfinished frame at the end is no error: it is what a killed writer leaves.
     """
-    broken = [] if _torn(buffer[end:]) else [end]
-    lengths = np.diff(np.append(starts, end)) - _OVERHEAD
-    order = np.argsort(lengths.astype(np.uint16) if lengths.max(initial=0) < 1 << 16 else lengths, kind="stable")
-    bounds = [*np.flatnonzero(np.diff(lengths[order], prepend=-1)).tolist(), len(order)]
-    for first, last in pairwise(bounds):
-        length = int(lengths[order[first]])
+    starts = found.starts
+    sizes = np.diff(starts, append=found.end)
+    broken = [] if _torn(buffer[found.end :]) else [found.end]
+    for positions in found.alike:
+        length = int(sizes[positions[0]]) - _OVERHEAD
         head = struct.pack("<Q", length)
         expected = np.frombuffer(head + struct.pack("<I", masked(crc32c(head))), np.uint8)
         frame_at_every_byte = np.ndarray(
             (len(buffer) - length - _OVERHEAD + 1,), f"V{length + _OVERHEAD}", buffer.data, strides=(1,)
         )
-        size = max(1, _CHUNK_BYTES // (length + _OVERHEAD))
-        for begin in range(first, last, size):
-            index = order[begin : min(begin + size, last)]
+        rows_per_chunk = max(1, _CHUNK_BYTES // (length + _OVERHEAD))
+        for begin in range(0, len(positions), rows_per_chunk):
+            index = positions[begin : begin + rows_per_chunk]
             frames = frame_at_every_byte[starts[index]].view(np.uint8).reshape(len(index), -1)
             rows = frames[:, _HEADER:-4]
-            varying = varying_columns(frames)
+            varying = varying_bits(frames)
             event_varying = varying[_HEADER:-4]
             good = np.ascontiguousarray(frames[:, -4:]).view("<u4").ravel() == masked_rows(
                 rows, np.flatnonzero(event_varying)

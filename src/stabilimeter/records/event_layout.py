@@ -80,9 +80,9 @@ class Layout:
 
     def steps(self, rows: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Steps of events of this layout, ``(n,)``."""
-        digits = (rows[:, self._step_at : self._step_at + self._step_width] & 0x7F).astype(np.uint64)
-        shifts = np.arange(0, 7 * self._step_width, 7, dtype=np.uint64)
-        steps: NDArray[np.int64] = np.bitwise_or.reduce(digits << shifts, axis=1).astype(np.int64)
+        steps = np.zeros(len(rows), np.int64)
+        for place in range(self._step_width):
+            steps |= (rows[:, self._step_at + place] & 0x7F).astype(np.int64) << 7 * place
         return steps
 
     def _parse(self, data: bytes) -> None:
