@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 
 from stabilimeter.analysis.summary import GroupSummary, Summary
 from stabilimeter.present.labels import short_labels
+from stabilimeter.present.metric_table import metric_tags
 from stabilimeter.present.seeds import seeds_named
 from stabilimeter.present.table import Column, Table, markdown, row
-from stabilimeter.present.tables import metric_tags, sections
+from stabilimeter.present.tables import sections
 from stabilimeter.present.wording import incident_in_words, printable
 from stabilimeter.records.discovery import SUMMARY_DIR
 from stabilimeter.records.event_encoding import file_header, scalar_block, summary_event, text_value

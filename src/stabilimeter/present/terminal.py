@@ -16,8 +16,10 @@ from rich.text import Text
 from stabilimeter.analysis.summary import GroupSummary, Summary
 from stabilimeter.present.gate import CheckResult, GateResult, Verdict
 from stabilimeter.present.labels import short_labels
+from stabilimeter.present.ranking import Named, named_groups
+from stabilimeter.present.score_tables import marked_score
 from stabilimeter.present.table import Cell, Table, Tone
-from stabilimeter.present.tables import Named, marked_score, named_groups, sections
+from stabilimeter.present.tables import sections
 from stabilimeter.present.wording import count, number, points, printable
 from stabilimeter.records.discovery import SUMMARY_DIR
 
