@@ -46,9 +46,9 @@ def compare(
 
     In this order: *worse* if a larger share of its seeds failed, by rule and whatever a test says; *worse* or *better*
     if the primary metric tells the sides apart (see `metric_comparisons`); *better* if significantly fewer seeds failed
-    and the metric is not worse by the margin; *equivalent* if the interval of the difference lies within the margin;
-    else *inconclusive*. Means are over the seeds that did not fail. Without a primary metric all validation metrics
-    decide, Holm-adjusted, and have to agree.
+    and the metric is not worse by the margin; *equivalent* if the interval of the difference lies within the margin and
+    neither the stability score nor the spread got worse; else *inconclusive*. Means are over the seeds that did not
+    fail. Without a primary metric all validation metrics decide, Holm-adjusted, and have to agree.
 
     Args:
         baseline: What is known: a sweep, or its summary (then configurations are not checked, and stability scores not
@@ -98,15 +98,18 @@ def compare_sides(
     metrics = metric_comparisons(samples, chosen.modes, rng=rng, primary=chosen.primary, margin=margin)
     failures = _failures(baseline, candidate)
     first = next((tag for tag in chosen.tags if tag in samples), None)
+    spread = _spread(first, None if first is None else samples[first])
+    stability = stability_difference(baseline, candidate, chosen.primary, chosen.modes.get(chosen.primary or ""))
     deciding = [metrics[tag] for tag in metrics if chosen.primary in (None, tag)]
+    less_stable = Answer.WORSE in (spread.answer, stability.answer)
     return Comparison(
         labels=(baseline.group.label, candidate.group.label),
         primary_metric=chosen.primary,
         metrics=metrics,
-        spread=_spread(first, None if first is None else samples[first]),
+        spread=spread,
         failures=failures,
-        stability=stability_difference(baseline, candidate, chosen.primary, chosen.modes.get(chosen.primary or "")),
-        verdict=_verdict(deciding, failures),
+        stability=stability,
+        verdict=_verdict(deciding, failures, less_stable=less_stable),
         notes=(
             *_about_seeds(baseline, candidate, samples),
             *_not_compared(baseline, candidate, chosen.tags, samples),
@@ -179,7 +182,7 @@ def _spread(tag: str | None, samples: Samples | None) -> SpreadComparison:
     return SpreadComparison(tag, (first, second), second / first if first > 0 else None, p, answer, reason)
 
 
-def _verdict(deciding: Sequence[MetricComparison], failures: FailureComparison) -> Answer:
+def _verdict(deciding: Sequence[MetricComparison], failures: FailureComparison, *, less_stable: bool) -> Answer:
     answers = {metric.answer for metric in deciding}
     if failures.new:
         return Answer.WORSE
@@ -190,7 +193,8 @@ def _verdict(deciding: Sequence[MetricComparison], failures: FailureComparison) 
             return decided
     if failures.p <= ALPHA and all(metric.is_not_worse for metric in deciding):  # fewer failed: more is `new`
         return Answer.BETTER
-    return Answer.EQUIVALENT if answers == {Answer.EQUIVALENT} else Answer.INCONCLUSIVE
+    equivalent = answers == {Answer.EQUIVALENT} and not less_stable
+    return Answer.EQUIVALENT if equivalent else Answer.INCONCLUSIVE
 
 
 def _about_seeds(baseline: Side, candidate: Side, samples: dict[str, Samples]) -> list[str]:

@@ -74,9 +74,9 @@ def metric_comparisons(
     """Compare every metric.
 
     A metric tells the sides apart if ``p <= 0.05`` *and* the 95 % interval excludes zero. The permutation test alone
-    would not do: with 30 seeds against 5 it takes a candidate that only scatters three times as much for a different
-    one in three cases of ten. The primary metric was chosen before anyone looked, so its own p counts; any other
-    metric needs Holm's.
+    would not do: with 30 seeds against 5 it calls a candidate that only scatters three times as much better or worse in
+    27 % of cases (both together: 5 %). The primary metric was chosen before anyone looked, so its own p counts; any
+    other metric needs Holm's.
 
     A metric is equivalent if its interval lies within the margin. Without a given one the margin is the baseline's
     standard deviation over seeds (corrected for few seeds): what the choice of the seed does to a single run anyway. It

@@ -38,8 +38,9 @@ def stability_difference(baseline: Side, candidate: Side, tag: str | None, mode:
     if first.score is None or second.score is None:
         side, undefined = (baseline, first) if first.score is None else (candidate, second)
         return _without(f"no score of the {side.name}: {undefined.reason}", scores)
-    if first.not_measured != second.not_measured:
-        return _without("different parts of the score could be measured on the two sides", scores)
+    one_sided = sorted(set(first.not_measured) ^ set(second.not_measured))
+    if one_sided:
+        return _without(f"measured on one side only: {', '.join(one_sided)}", scores)
     if first.given_completion is None or second.given_completion is None:
         side, without = (baseline, first) if first.given_completion is None else (candidate, second)
         return _without(f"{side.name}: {without.reason}", scores, second.score - first.score)

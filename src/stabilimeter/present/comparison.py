@@ -3,7 +3,7 @@
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from stabilimeter.analysis.comparison import Answer, Comparison, Margin, MetricComparison, Pair
+from stabilimeter.analysis.comparison import Answer, Comparison, Margin, MetricComparison, Pair, SpreadComparison
 from stabilimeter.present.table import Cell, Column, Table, Tone, row
 from stabilimeter.present.terminal import draw
 from stabilimeter.present.wording import MISSING, better_when, count, number, points, printable
@@ -43,7 +43,9 @@ def sentence(comparison: Comparison) -> str:
         reasons.append(f"{_failed(comparison, 1)} failed, {_failed(comparison, 0)}")
     elif failures.p <= ALPHA:
         reasons.append(f"only {_failed(comparison, 1)} failed, {_failed(comparison, 0)}")
-    reasons += [_metric_in_words(tag, metric) for tag, metric in comparison.deciding.items()]
+    reasons += [
+        _metric_in_words(tag, metric, decisive_p(comparison, tag)) for tag, metric in comparison.deciding.items()
+    ]
     if not comparison.deciding:
         reasons.append("too few seeds survived to compare a metric")
     reasons += _steadiness(comparison)
@@ -55,7 +57,7 @@ def _failed(comparison: Comparison, side: int) -> str:
     return f"{k} of {n} seeds of the {('baseline', 'candidate')[side]}"
 
 
-def _metric_in_words(tag: str, metric: MetricComparison) -> str:
+def _metric_in_words(tag: str, metric: MetricComparison, p: float) -> str:
     name = printable(tag)
     seeds = f"{metric.n[0]} pairs of seeds" if metric.paired else _per_side(metric)
     shown = f"{_signed(metric.difference)} {_interval(metric.ci)}"
@@ -64,7 +66,7 @@ def _metric_in_words(tag: str, metric: MetricComparison) -> str:
         than = f", less than the margin of {_margin(metric)}" if small else ""
         return (
             f"{name} is {metric.answer.value}, {number(metric.mean[1])} against {number(metric.mean[0])} "
-            f"({shown}, p = {p_value(metric.p)}, {seeds}){than}"
+            f"({shown}, p = {p_value(p)}, {seeds}){than}"
         )
     if metric.answer is Answer.EQUIVALENT:
         if metric.margin is None:
@@ -75,7 +77,7 @@ def _metric_in_words(tag: str, metric: MetricComparison) -> str:
             f"{seeds} cannot tell {name} apart whatever they show (the smallest p they can reach is "
             f"{p_value(metric.p_min)}); the difference is {shown}"
         )
-    return f"{seeds} do not tell {name} apart ({shown}, p = {p_value(metric.p)}){_needs(metric)}"
+    return f"{seeds} do not tell {name} apart ({shown}, p = {p_value(p)}){_needs(metric)}"
 
 
 def _per_side(metric: MetricComparison) -> str:
@@ -90,7 +92,7 @@ def _needs(metric: MetricComparison) -> str:
         needs.append(f"{metric.seeds_needed} to confirm such a difference")
     if metric.seeds_for_equivalence is not None:
         needs.append(f"{metric.seeds_for_equivalence} to show equivalence")
-    return f": it would take about {' or '.join(needs)}, on each side" if needs else ""
+    return f": it would take about {' or '.join(needs)} (seeds on each side)" if needs else ""
 
 
 def _steadiness(comparison: Comparison) -> list[str]:
@@ -107,74 +109,80 @@ def _steadiness(comparison: Comparison) -> list[str]:
 
 def main_table(comparison: Comparison) -> Table:
     """Baseline and candidate side by side: metrics, their spread, failed seeds, stability."""
-    several = len(comparison.metrics) > 1
-    columns = [Column(""), Column("baseline"), Column("candidate"), Column("difference"), Column("95 % interval")]
-    columns += [Column("p"), *([Column("p, Holm")] if several else []), Column("")]
-    columns = [Column(column.name, numeric=0 < index < len(columns) - 1) for index, column in enumerate(columns)]
-    rows = [_metric_row(tag, metric, several=several) for tag, metric in comparison.metrics.items()]
-    spread, failures, stability = comparison.spread, comparison.failures, comparison.stability
-    holm = [""] if several else []
-    if spread.sd is not None and spread.metric is not None:
-        ratio = MISSING if spread.ratio is None else f"x {number(spread.ratio, 3)}"
-        name = "SD over seeds" if not several else f"SD over seeds, {printable(spread.metric)}"
-        pair = [number(sd, 2) for sd in spread.sd]
-        rows.append(row(name, *pair, ratio, "", p_value(spread.p), *holm, _told(spread.answer, "narrower", "wider")))
+    heads = ("", "baseline", "candidate", "difference", "95 % interval", "p")
+    columns = [Column(head, numeric=index > 0) for index, head in enumerate(heads)] + [Column("")]
+    rows = []
+    for tag, metric in comparison.metrics.items():
+        rows.append(_metric_row(tag, metric, decisive_p(comparison, tag)))
+        if tag == comparison.spread.metric:
+            rows.append(_spread_row(comparison.spread))
+    failures, stability = comparison.failures, comparison.stability
     rates = [f"{k} of {n}" for k, n in zip(failures.k, failures.n, strict=True)]
     more = Cell("more", Tone.BAD) if failures.new else Cell("")
-    rows.append(row("failed seeds", *rates, "", "", p_value(failures.p), *holm, more))
+    rows.append(row("failed seeds", *rates, "", "", p_value(failures.p), more))
     scores = [points(score, 1) for score in stability.score]
-    rows.append(row("stability", *scores, _points(stability.difference), _point_range(stability.ci), "", *holm, ""))
-    rows.append(
-        row(
-            "  if seeds finish",
-            *["", ""],
-            _points(stability.given_completion),
-            _point_range(stability.given_completion_ci),
-            *["", *holm],
-            _told(stability.answer, "more stable", "less stable"),
-        )
-    )
+    whole = (_points(stability.difference), _point_range(stability.ci))
+    given = (_points(stability.given_completion), _point_range(stability.given_completion_ci))
+    told = _told(stability.answer, "more stable", "less stable")
+    rows += [row("stability", *scores, *whole, "", ""), row("  if seeds finish", "", "", *given, "", told)]
     return Table("", tuple(columns), tuple(rows), _caption(comparison))
 
 
-def _metric_row(tag: str, metric: MetricComparison, *, several: bool) -> tuple[Cell, ...]:
-    direction = better_when(metric.mode)
-    cells = [f"{printable(tag)} ({direction})", number(metric.mean[0]), number(metric.mean[1])]
-    cells += [_signed(metric.difference), _interval(metric.ci), p_value(metric.p)]
-    cells += [p_value(metric.p_holm)] if several else []
-    return row(*cells, Cell(metric.answer.value, TONES[metric.answer]))
+def decisive_p(comparison: Comparison, tag: str) -> float:
+    """The p that a metric is judged by: its own for the primary metric, else Holm's."""
+    metric = comparison.metrics[tag]
+    return metric.p if tag == comparison.primary_metric else metric.p_holm
+
+
+def _metric_row(tag: str, metric: MetricComparison, p: float) -> tuple[Cell, ...]:
+    cells = [printable(tag), number(metric.mean[0]), number(metric.mean[1])]
+    cells += [_signed(metric.difference), _interval(metric.ci), p_value(p)]
+    return row(*cells, Cell(metric.answer.value, TONES.get(metric.answer, Tone.PLAIN)))
+
+
+def _spread_row(spread: SpreadComparison) -> tuple[Cell, ...]:
+    sds = [MISSING, MISSING] if spread.sd is None else [number(sd, 2) for sd in spread.sd]
+    ratio = MISSING if spread.ratio is None else f"x {number(spread.ratio, 2)}"
+    return row("  SD over seeds", *sds, ratio, "", p_value(spread.p), _told(spread.answer, "narrower", "wider"))
 
 
 def _caption(comparison: Comparison) -> str:
     metrics = list(comparison.metrics.values())
     if not metrics:
         return ""
-    paired = {metric.paired for metric in metrics}
-    test = "sign-flip test over pairs of the same seed" if paired == {True} else "permutation test of the means"
-    exact = "exact" if all(metric.exact for metric in metrics) else "sampled"
+    test = "sign-flip test over pairs of the same seed" if metrics[0].paired else "permutation test of the means"
+    kind = "exact" if all(metric.exact for metric in metrics) else "sampled"
+    means = "Means are over the seeds that did not fail. " if any(comparison.failures.k) else ""
     decides = ""
-    if len(metrics) > 1 and comparison.primary_metric is not None:
-        decides = f" {printable(comparison.primary_metric)} decides, by its own p."
-    means = "Means over the seeds that did not fail. " if any(comparison.failures.k) else ""
-    return f"{means}p: {exact} {test}, two-sided; Fisher's for failed seeds, Brown-Forsythe's for the SD.{decides}"
+    if len(metrics) > 1:
+        primary = comparison.primary_metric
+        decides = " All metrics decide, their p adjusted after Holm."
+        if primary is not None:
+            decides = f" {printable(primary)} decides; the p of the other metrics is adjusted after Holm."
+    return f"{means}p: {kind} {test}, two-sided; Fisher's for failed seeds, Brown and Forsythe's for the SD.{decides}"
 
 
 def reach(tag: str, metric: MetricComparison) -> Table:
     """What these seeds can show at all, and what more of them could."""
-    needed, equal = metric.seeds_needed, metric.seeds_for_equivalence
     rows = [
-        row("a run of the candidate is better than one of the baseline", f"{100 * metric.p_candidate_better:.0f} %"),
-        row("margin within which a difference does not matter", _margin(metric)),
-        row("smallest p that so many seeds can give", p_value(metric.p_min)),
-        row("to confirm a difference as large as this one", _seeds(needed)),
-        row("to show that there is none larger than the margin", _seeds(equal)),
+        row("chance to beat the baseline", f"{100 * metric.p_candidate_better:.0f} %, run against run"),
+        row("margin that does not matter", _margin(metric)),
+        row("smallest p possible", p_value(metric.p_min)),
+        row("to confirm this difference", _seeds(metric.seeds_needed)),
     ]
+    if metric.answer is Answer.INCONCLUSIVE:
+        rows.append(row("to show equivalence", _seeds(metric.seeds_for_equivalence)))
     columns = (Column("what"), Column("value"))
-    return Table(f"What these seeds can say about {printable(tag)}", columns, tuple(rows), heads_needed=False)
+    return Table(
+        f"What these seeds can say about {printable(tag)} ({better_when(metric.mode)})",
+        columns,
+        tuple(rows),
+        heads_needed=False,
+    )
 
 
 def _seeds(n: int | None) -> str:
-    return "no number of seeds below 10,000 would do" if n is None else f"{n} seeds on each side (80 % power)"
+    return "not if the difference stays as it is" if n is None else f"{n} seeds on each side (80 % power)"
 
 
 def notes_table(comparison: Comparison) -> Table | None:
@@ -220,4 +228,4 @@ def _point_range(limits: Pair | None) -> str:
 
 
 def _told(answer: Answer, better: str, worse: str) -> Cell:
-    return Cell({Answer.BETTER: better, Answer.WORSE: worse}.get(answer, ""), TONES[answer])
+    return Cell({Answer.BETTER: better, Answer.WORSE: worse}.get(answer, ""), TONES.get(answer, Tone.PLAIN))
