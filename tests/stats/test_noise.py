@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stabilimeter.stats.noise import detrended, detrending_window, noise_sd
+from stabilimeter.stats.noise import detrended, detrended_noise, detrending_window, noise_sd
 
 
 def ar1(rng, n, rho, sd=1.0):
@@ -28,15 +28,15 @@ def test_residuals_equal_a_rolling_median_done_by_hand():
 def test_reads_gaussian_noise_on_a_falling_curve():
     rng = np.random.default_rng(0)
     trend = 8 * np.exp(-np.arange(4000) / 500)
-    assert noise_sd(trend + rng.normal(scale=0.05, size=4000)) == pytest.approx(0.05, rel=0.05)
-    assert noise_sd(trend) < 0.002  # twin without noise
+    assert detrended_noise(trend + rng.normal(scale=0.05, size=4000)) == pytest.approx(0.05, rel=0.05)
+    assert detrended_noise(trend) < 0.002  # twin without noise
 
 
 def test_autocorrelated_noise_is_not_under_read_as_by_differences():
     values = ar1(np.random.default_rng(1), 8000, rho=0.9)
     by_differences = np.subtract(*np.percentile(np.diff(values), [75, 25])) / 1.349 / np.sqrt(2)
     assert by_differences < 0.4
-    assert noise_sd(values) > 0.85
+    assert detrended_noise(values) > 0.85
 
 
 def test_spikes_do_not_move_it():
@@ -44,7 +44,28 @@ def test_spikes_do_not_move_it():
     values = rng.normal(size=1000)
     spiked = values.copy()
     spiked[::100] += 1e6
-    assert noise_sd(spiked) == pytest.approx(noise_sd(values), rel=0.05)
+    assert detrended_noise(spiked) == pytest.approx(detrended_noise(values), rel=0.05)
+
+
+def test_a_short_noisy_end_after_a_smooth_fall_is_not_free_of_noise():
+    rng = np.random.default_rng(5)
+    steps = np.arange(40)
+    smooth = 1 + 4 * np.exp(-steps / 3)
+    noisy = smooth + rng.normal(scale=0.01, size=40)
+    assert detrended_noise(noisy) < 0.005
+    assert noise_sd(noisy) == pytest.approx(0.01, rel=0.4)
+    assert noise_sd(smooth) < 0.003  # twin without noise
+
+
+@pytest.mark.parametrize("n", [7, 20, 50, 200, 2000])
+def test_noise_sd_of_white_noise_is_right_at_any_length(n):
+    rng = np.random.default_rng(n)
+    assert np.mean([noise_sd(rng.normal(size=n)) for _ in range(200)]) == pytest.approx(1.0, abs=0.2)
+
+
+def test_noise_sd_sees_autocorrelated_noise():
+    values = ar1(np.random.default_rng(1), 8000, rho=0.9)
+    assert noise_sd(values) == detrended_noise(values)
 
 
 @pytest.mark.parametrize("a", [1e-3, 1000.0])

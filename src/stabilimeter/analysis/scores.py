@@ -9,7 +9,7 @@ from stabilimeter.analysis.evidence import Evidence, Scales
 from stabilimeter.stats.checkpoint_regression import MIN_EVALUATIONS, Regression, checkpoint_regression
 from stabilimeter.stats.detection import ALARM_RATE
 from stabilimeter.stats.levels import SIGNIFICANT_SE, Level
-from stabilimeter.stats.noise import MIN_POINTS, noise_sd
+from stabilimeter.stats.noise import MIN_POINTS, detrended_noise
 from stabilimeter.stats.stability import HalfPoints, Troubles, quality
 
 MIN_SPIKE_POINTS = 50
@@ -69,7 +69,7 @@ def noise(seed: Evidence, scales: Scales) -> Measurement:
         return _too_few(seed, points, MIN_POINTS)
     if not scales.train.is_positive:
         return Measurement(None, _no_scale(seed.roles.train_loss, scales.train))
-    return Measurement(noise_sd(seed.train_loss.values) / scales.train.value)
+    return Measurement(detrended_noise(seed.train_loss.values) / scales.train.value)
 
 
 def regression(seed: Evidence, scales: Scales) -> Measurement:

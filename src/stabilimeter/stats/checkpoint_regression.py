@@ -89,7 +89,7 @@ def checkpoint_regression(values: NDArray[np.float64], scale: float) -> Regressi
     Returns:
         The shortfalls in units of D; None for fewer than 5 finite evaluations.
 
-    >>> evaluations = np.array([12.0, 5.0, 3.0, 2.0, 2.0, 2.0, 2.0, 7.0, 2.0, 2.0, 2.0])
+    >>> evaluations = np.array([12.0, 5.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 7.0, 2.0, 2.0, 2.0, 2.0, 2.0])
     >>> checkpoint_regression(evaluations, scale=10.0)
     Regression(tail=0.5, final=0.0, count=1)
     """

@@ -119,16 +119,17 @@ def collapse_size(
     tail, before = evaluations[-size:], evaluations[:-size]
     best = float(best_so_far(before)[-1])
     lost = float(np.median(tail[-3:])) - best
-    usual_noise = noise_sd(evaluations)
+    at_best = int(np.argmin(np.abs(before - best)))
+    # a steep start inflates the one, a wild end the other
+    usual_noise = min(noise_sd(before[: max(5, at_best + 1)]), noise_sd(evaluations))
     worse_throughout = bool(np.all(tail > best + WORSE_NOISE_SD * usual_noise))
     if not worse_throughout or lost < RECOVERED_SHARE * (float(np.median(tail)) - best):
         return None
     gained = initial_level(evaluations, evaluations=True).value - best
     lost_half = lost > gained / 2
     ordinary = max(TAIL_NOISE_SD * max(noise_sd(tail), usual_noise), RESOLUTION_STEPS * _resolution(evaluations))
-    best_step = int(evaluation_steps[int(np.argmin(np.abs(before - best)))])
     tail_start = int(evaluation_steps[-size])
-    risen = [_has_risen(steps, values, best_step, tail_start) for steps, values in training]
+    risen = [_has_risen(steps, values, int(evaluation_steps[at_best]), tail_start) for steps, values in training]
     known = [verdict for verdict in risen if verdict is not None]
     collapsed = (lost > ordinary or lost_half) and (any(known) if known else lost_half)
     return lost if collapsed else None

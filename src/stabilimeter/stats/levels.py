@@ -76,7 +76,7 @@ def level_of(part: NDArray[np.float64], whole: NDArray[np.float64]) -> Level:
     >>> rng = np.random.default_rng(0)
     >>> noise = rng.normal(size=1000)
     >>> round(level_of(noise[:100], noise).se, 2)
-    0.12
+    0.13
     """
     independent = max(1.0, part.size / autocorrelation_time(whole))
     correction = _MEDIAN_SE if part.size > 2 else 1.0  # the median of one or two values is their mean
