@@ -119,7 +119,7 @@ def test_json_into_a_file(foreign, tmp_path, capsys):
 
 def test_bands_are_written_where_asked(foreign, tmp_path, capsys):
     assert main(["summarize", str(foreign), "--tensorboard", str(tmp_path / "bands")]) == 0
-    names = [path.name for path in (tmp_path / "bands" / "stability_summary").iterdir() if path.is_dir()]
+    names = [path.name for path in (tmp_path / "bands" / "across_seeds").iterdir() if path.is_dir()]
     assert sorted(names) == ["bad", "good"]
     assert f"tensorboard --logdir {tmp_path / 'bands'}" in capsys.readouterr().out
 
@@ -131,7 +131,7 @@ def test_a_sweep_of_ours_is_refreshed(own, capsys):
     assert f"tensorboard --logdir {own}" in out
     written = json.loads((own / "summary.json").read_text())
     assert [run["seed"] for run in written["groups"][0]["runs"]] == [0, 1, 2]
-    assert (own / "stability_summary").is_dir()
+    assert (own / "across_seeds").is_dir()
     first = files_in(own)
     assert main(["summarize", str(own)]) == 0
     assert len(files_in(own)) == len(first)

@@ -82,7 +82,7 @@ def test_help_needs_neither_numpy_nor_rich():
 
 def test_summarize_on_our_records_with_everything_written(sweep):
     modules = imported(call("summarize", str(sweep / "sweep"), "--json", str(sweep / "out.json")))
-    assert (sweep / "sweep" / "stability_summary").is_dir()
+    assert (sweep / "sweep" / "across_seeds").is_dir()
     assert "stabilimeter.present.tensorboard" in modules
     assert heavy(modules) == []
 

@@ -34,7 +34,7 @@ DIR is a sweep of our recipes, or any folder with TensorBoard or CSV logs of sev
 """
 
 SUMMARIZE_EPILOG = """\
-Where DIR holds records of ours, DIR/summary.json and the runs DIR/stability_summary for TensorBoard
+Where DIR holds records of ours, DIR/summary.json and the runs DIR/across_seeds for TensorBoard
 are refreshed; a folder of other logs is left untouched.
 
 exit status: 0 also when seeds failed; 64 wrong usage or unreadable input

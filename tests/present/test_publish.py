@@ -9,9 +9,9 @@ from stabilimeter.present.publish import publish, write_text
 
 def test_publish_leaves_the_json_and_the_summary_runs_and_nothing_else(build, tmp_path):
     published = publish(build.summary(build.group("lr=0.1"), build.failed("lr=1.0")), tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["stability_summary", "summary.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["across_seeds", "summary.json"]
     assert published.summary_file == tmp_path / "summary.json"
-    assert published.summary_runs == tmp_path / "stability_summary"
+    assert published.summary_runs == tmp_path / "across_seeds"
     plain = json.loads(published.summary_file.read_text(), parse_constant=pytest.fail)
     assert plain["schema"] == 1
     assert [(group["label"], group["stability"]["score"]) for group in plain["groups"]] == [

@@ -37,7 +37,7 @@ def points(steps, values):
 def test_a_group_becomes_a_run_with_mean_range_and_interval(build, tmp_path):
     group = build.group("lr=0.1")
     folder = write_summary_runs(build.summary(group), tmp_path)
-    assert folder == tmp_path / "stability_summary"
+    assert folder == tmp_path / "across_seeds"
     scalars, tensors = read(folder / "lr=0.1")
     band = group.bands["val/accuracy"]
     assert scalars == {
@@ -93,7 +93,7 @@ def test_writing_again_replaces_everything(build, tmp_path):
     write_summary_runs(build.summary(build.group("old"), build.group("kept")), tmp_path)
     bands = {"val/accuracy": build.band(n_steps=3)}
     folder = write_summary_runs(build.summary(build.group("kept", bands=bands)), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["stability_summary"]
+    assert [path.name for path in tmp_path.iterdir()] == ["across_seeds"]
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["kept"]
     assert len(list(folder.glob("events*"))) == len(list((folder / "kept").iterdir())) == 1
     assert [step for step, _ in read(folder / "kept")[0]["val/accuracy"]] == [0, 50, 100]
@@ -104,7 +104,7 @@ def test_a_failed_write_leaves_the_old_runs(build, tmp_path, monkeypatch):
     monkeypatch.setattr("pathlib.Path.write_bytes", lambda self, data: (_ for _ in ()).throw(OSError(28, "disk full")))
     with pytest.raises(OSError, match="disk full"):
         write_summary_runs(build.summary(build.group("new")), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["stability_summary"]
+    assert [path.name for path in tmp_path.iterdir()] == ["across_seeds"]
     assert "val/accuracy" in read(folder / "old")[0]
 
 

@@ -107,7 +107,7 @@ def test_commands_are_never_broken(build):
     assert f"tensorboard --logdir {folder}\n" in text
 
 
-@pytest.mark.parametrize(("n_groups", "shown"), [(6, "/data"), (7, "/data/stability_summary")])
+@pytest.mark.parametrize(("n_groups", "shown"), [(6, "/data"), (7, "/data/across_seeds")])
 def test_more_runs_than_tensorboard_ticks_are_shown_by_their_bands(build, n_groups, shown):
     groups = [build.group(f"g{i}") for i in range(n_groups)]  # 5 seeds and a summary run each, and the overview
     text = to_text(render(build.summary(*groups), FOLDER, Path("/data")))

@@ -2,8 +2,8 @@
 
 Runs, below ``SUMMARY_DIR`` beside the runs of the seeds:
 
-- ``stability_summary``: the summary as text (``Stability``); the layout of the Custom Scalars tab.
-- ``stability_summary/<group>``: ``<key>``, the mean across seeds, in the same chart as the seeds themselves; for the
+- ``across_seeds``: the summary as text (``Stability``); the layout of the Custom Scalars tab.
+- ``across_seeds/<group>``: ``<key>``, the mean across seeds, in the same chart as the seeds themselves; for the
   margin charts ``~range/<key>/mean``, ``min`` and ``max`` over seeds, and for metrics ``~interval/<key>/mean``,
   ``low`` and ``high``, the 95 % limits of the mean where three seeds have a value; ``incidents`` as text.
 

@@ -12,7 +12,7 @@ from stabilimeter.records.event_log import EVENT_FILE_MARK
 from stabilimeter.records.manifest import MANIFEST_FILE, RECORD_DIR
 from stabilimeter.records.record_error import RecordError
 
-SUMMARY_DIR = "stability_summary"
+SUMMARY_DIR = "across_seeds"
 """Folder of our own summary output; never a run."""
 _BOILERPLATE = re.compile(r"version_\d+|tensorboard|csv|checkpoint-\d+|lightning_logs")
 _BOILERPLATE_FILES = re.compile(r"metrics|progress|logs?|history|results|train(ing)?_log|trainer_state")

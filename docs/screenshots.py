@@ -1,0 +1,75 @@
+"""The pictures of the README, taken of a real sweep in TensorBoard.
+
+python recipes/seed_sweep.py --multirun experiment=char_gpt model.lr=0.003,1.0 'seed=range(0,3)'
+python docs/screenshots.py multirun/char_gpt docs/images      needs the extra `test` and a Chromium browser
+"""
+
+import argparse
+import contextlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+TABS = {"curves": "timeseries", "bands": "custom_scalars", "scalars": "scalars", "text": "text"}
+
+
+@contextlib.contextmanager
+def tensorboard(logdir: Path) -> Iterator[str]:
+    """The address of a TensorBoard that shows ``logdir``."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logdir), "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    address = f"http://localhost:{port}"
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(address, timeout=5).close()
+                break
+            except OSError:
+                if server.poll() is not None or time.monotonic() > deadline:
+                    raise SystemExit(f"TensorBoard did not start: {' '.join(command)}") from None
+                time.sleep(0.5)
+        yield address
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def main() -> None:
+    """Takes one picture per dashboard."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sweep", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--size", type=int, nargs=2, default=(1280, 800), metavar=("WIDTH", "HEIGHT"))
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    browser_path = shutil.which("chromium") or shutil.which("google-chrome")
+    width, height = args.size
+    with tensorboard(args.sweep) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
+        for name, tab in TABS.items():
+            page = browser.new_page(viewport={"width": width, "height": height})
+            page.goto(f"{address}/?darkMode=false#{tab}")
+            page.wait_for_timeout(8000)
+            page.screenshot(path=args.out / f"{name}.png")
+            print(args.out / f"{name}.png")
+            page.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
