@@ -8,7 +8,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 
-from stabilimeter.records import event_encoding
+from stabilimeter.records import event_decoding, event_encoding
 from stabilimeter.records.event_decoding import read_event_file
 from stabilimeter.records.record_error import RecordError
 
@@ -141,6 +141,22 @@ def test_a_thousand_tags_of_equal_length(tmp_path, rng):
     found = read_event_file(write(tmp_path, b"".join(content)))
     assert set(found.scalars) == set(tags)
     np.testing.assert_array_equal(np.array([found.scalars[tag].values for tag in tags]).T, values)
+
+
+def test_large_images_between_scalars_cost_neither_memory_nor_minutes(tmp_path, rng, monkeypatch):
+    monkeypatch.setattr(event_decoding, "_LAYOUTS_BYTES", 10_000)
+    content = []
+    for step in range(6):
+        picture = Summary.Image(height=1, encoded_image_string=rng.bytes(2_000_000 if step % 2 else 3000))
+        content.append(
+            event_encoding.frame(
+                Event(step=step, summary=Summary(value=[Summary.Value(tag="i", image=picture)])).SerializeToString()
+            )
+        )
+        content.append(event_encoding.scalars_event(0.0, step, {"a": float(step), "b": 1.0}))
+    assert scalars(read_event_file(write(tmp_path, b"".join(content))))["a"] == [
+        (step, float(step)) for step in range(6)
+    ]
 
 
 def test_a_tag_twice_in_one_event_keeps_the_order(tmp_path, frame):

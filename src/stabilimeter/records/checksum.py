@@ -5,6 +5,7 @@ bytes contribute, one table lookup per byte. So the checksum of a whole block co
 """
 
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,18 +63,19 @@ def _tables_for(length: int) -> NDArray[np.uint32]:
 
 
 def _contribution(columns: NDArray[np.intp], values: NDArray[np.uint8], length: int) -> NDArray[np.uint32]:
-    """What ``values``, the bytes ``(k, n)`` at ``columns`` of records of ``length`` bytes, contribute, ``(n,)``."""
+    """What the bytes ``values``, ``(k, n)``, at the ascending ``columns`` of records of ``length`` bytes contribute."""
     tables = _tables_for(length)
     reach = len(tables)
     distances = length - 1 - columns
     total = np.zeros(values.shape[1], np.uint32)
-    for piece in range(int(distances.max(initial=0)) // reach, -1, -1):
+    pieces = range(int(distances.max(initial=0)) // reach, -1, -1)
+    bounds = np.searchsorted(-distances, [-piece * reach for piece in pieces], side="right").tolist()
+    for first, last in pairwise([0, *bounds]):
         if total.any():
             total = _shifted(total, tables)
-        here = distances // reach == piece
-        if here.any():
-            places = values[here].astype(np.intp)
-            places += (distances[here] % reach)[:, None] * 256
+        if last > first:
+            places = values[first:last].astype(np.intp)
+            places += (distances[first:last] % reach)[:, None] * 256
             # "wrap" is the mode that checks no bounds; they hold by construction.
             total ^= np.bitwise_xor.reduce(tables.ravel().take(places, mode="wrap"), axis=0)
     return total
@@ -131,7 +133,7 @@ def masked_rows(
 
     Args:
         rows: ``(n, length)``, at least one.
-        columns: The columns in which the rows differ from ``example`` (others are no harm).
+        columns: The columns in which the rows differ from ``example`` (others are no harm), ascending.
         example: A row of the same length, ``(length,)``; the first of ``rows`` if it is None.
         example_crc: CRC32C of ``example``, if it is known.
 

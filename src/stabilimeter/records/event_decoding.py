@@ -14,8 +14,8 @@ from stabilimeter.records.event_frames import EventChunk, checked_events, find_f
 from stabilimeter.records.event_layout import Layout, Number
 from stabilimeter.records.record_error import RecordError
 
-_KNOWN_LAYOUTS = 4096
-"""Layouts of one length that are remembered; texts of all kinds would fill the memory otherwise."""
+_LAYOUTS_BYTES = 1 << 26
+"""Events that are remembered as layouts, in bytes; images and texts would fill the memory otherwise."""
 
 
 class Track(NamedTuple):
@@ -84,9 +84,9 @@ def read_event_file(path: str | os.PathLike[str]) -> EventFile:
     frames = find_frames(buffer)
     found = EventFile(path, torn_at=None if frames.end == len(buffer) else frames.end, size=len(buffer))
     pieces: dict[_Columns, list[Track]] = defaultdict(list)
-    layouts: dict[int, _Layouts] = defaultdict(lambda: _Layouts(path))
+    layouts = _Layouts(path)
     for chunk in checked_events(buffer, frames, str(path)):
-        for layout, chosen in layouts[chunk.rows.shape[1]].among(chunk):
+        for layout, chosen in layouts.among(chunk):
             if not layout.numbers and not layout.session_start:
                 continue
             rows = chunk.rows if len(chosen) == len(chunk.rows) else chunk.rows[chosen]
@@ -101,15 +101,17 @@ def read_event_file(path: str | os.PathLike[str]) -> EventFile:
 
 
 class _Layouts:
-    """The layouts of equally long events that have been met so far."""
+    """The layouts of the events that have been met so far."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._by_mask: dict[bytes, dict[bytes, Layout]] = {}
+        self._by_length: dict[int, dict[bytes, dict[bytes, Layout]]] = defaultdict(dict)
+        self._room = _LAYOUTS_BYTES
 
     def of(self, row: NDArray[np.uint8], start: int) -> Layout:
         """The layout of one event, whose frame starts at byte ``start``."""
-        for mask, known in self._by_mask.items():
+        by_mask = self._by_length[len(row)]
+        for mask, known in by_mask.items():
             layout = known.get((row & np.frombuffer(mask, np.uint8)).tobytes())
             if layout is not None:
                 return layout
@@ -120,9 +122,9 @@ class _Layouts:
                 f"{self._path}: the record at byte {start} is not a TensorBoard event ({error}); "
                 "move the file away if it is no log"
             ) from error
-        known = self._by_mask.setdefault(layout.mask.tobytes(), {})
-        if len(known) < _KNOWN_LAYOUTS:
-            known[layout.key()] = layout
+        if len(row) <= self._room:
+            self._room -= len(row)
+            by_mask.setdefault(layout.mask.tobytes(), {})[layout.key()] = layout
         return layout
 
     def among(self, chunk: EventChunk) -> Iterator[tuple[Layout, NDArray[np.intp]]]:
