@@ -4,7 +4,16 @@ import pytest
 from stabilimeter.analysis.evidence import Evidence, Scales, scales_of
 from stabilimeter.analysis.primary import primary_of
 from stabilimeter.analysis.roles import roles_in
-from stabilimeter.analysis.scores import SCORES, noise, regression, scores_of, spike_rate, spike_trouble
+from stabilimeter.analysis.scores import (
+    SCORES,
+    noise,
+    olmo2_spike_score,
+    olmo_core_spike_score,
+    regression,
+    scores_of,
+    spike_rate,
+    spike_trouble,
+)
 from stabilimeter.stats.levels import Level
 from stabilimeter.stats.stability import HalfPoints
 
@@ -26,6 +35,18 @@ def test_one_event_in_a_short_log_is_not_one_percent(build):
     assert spike_rate(seed_of(short, 1.0), SCALES).value == 0.01
     assert spike_trouble(seed_of(short, 1.0), SCALES).value == pytest.approx(0.001)
     assert spike_trouble(seed_of(short), SCALES).value > 0
+
+
+def test_published_spike_scores_need_their_window(build):
+    short = seed_of(build.foreign())
+    assert olmo2_spike_score(short, SCALES).reason == "loss has 1000 finite points, 1001 needed"
+    values = build.loss()
+    values[[400, 800]] += 3.0
+    spiked = seed_of(build.foreign(0, loss=build.points(values)))
+    assert olmo_core_spike_score(spiked, SCALES).value == pytest.approx(2 / 872)
+    long = np.concatenate([values, values[-500:]])  # the spike at step 800 comes again at 1300
+    long[1200] += 9.0
+    assert olmo2_spike_score(seed_of(build.foreign(0, loss=build.points(long))), SCALES).value == pytest.approx(2 / 500)
 
 
 def test_noise_is_in_units_of_the_drop(build):

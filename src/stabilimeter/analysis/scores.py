@@ -4,16 +4,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stabilimeter.analysis.evidence import Evidence, Scales
 from stabilimeter.stats.checkpoint_regression import MIN_EVALUATIONS, Regression, checkpoint_regression
-from stabilimeter.stats.detection import ALARM_RATE
 from stabilimeter.stats.levels import SIGNIFICANT_SE, Level
 from stabilimeter.stats.noise import MIN_POINTS, detrended_noise
+from stabilimeter.stats.spike_rate import SpikeRate, olmo2_spikes, olmo_core_spikes
+from stabilimeter.stats.spike_rate import spike_rate as rate_of_events
 from stabilimeter.stats.stability import HalfPoints, Troubles, quality
 
 MIN_SPIKE_POINTS = 50
-PRIOR_STEPS = 1000
 
 
 @dataclass(frozen=True)
@@ -43,23 +44,24 @@ class Score:
 
 def spike_rate(seed: Evidence, scales: Scales) -> Measurement:
     """Loss-spike events per logged step."""
-    points = _points(seed)
-    if points < MIN_SPIKE_POINTS:
-        return _too_few(seed, points, MIN_SPIKE_POINTS)
-    return Measurement(seed.charged_events / points)
+    rate = _spike_rate(seed)
+    return Measurement(rate.rate) if isinstance(rate, SpikeRate) else rate
 
 
 def spike_trouble(seed: Evidence, scales: Scales) -> Measurement:
-    """The spike rate as the score uses it: shrunk towards the detector's nominal alarm rate.
+    """The spike rate as the stability score uses it: shrunk, so that one event in a short log is not taken at 1/n."""
+    rate = _spike_rate(seed)
+    return Measurement(rate.shrunken) if isinstance(rate, SpikeRate) else rate
 
-    ``(events + 1e-4 * 1000) / (steps + 1000)``, the posterior mean under a prior worth 1,000 steps at the rate of false
-    alarms. One event in a log of 100 points thus reads as 1 in 1,000 steps, not 1 in 100, and a short log without
-    events is not taken for proof that there are none.
-    """
-    points = _points(seed)
-    if points < MIN_SPIKE_POINTS:
-        return _too_few(seed, points, MIN_SPIKE_POINTS)
-    return Measurement((seed.charged_events + ALARM_RATE * PRIOR_STEPS) / (points + PRIOR_STEPS))
+
+def olmo2_spike_score(seed: Evidence, scales: Scales) -> Measurement:
+    """Share of steps that spike by the rule of OLMo 2, for comparison."""
+    return _published(seed, olmo2_spikes, window=1000)
+
+
+def olmo_core_spike_score(seed: Evidence, scales: Scales) -> Measurement:
+    """Share of steps that spike by the rule of OLMo-core, for comparison."""
+    return _published(seed, olmo_core_spikes, window=128)
 
 
 def noise(seed: Evidence, scales: Scales) -> Measurement:
@@ -92,6 +94,8 @@ def regression_count(seed: Evidence, scales: Scales) -> Measurement:
 
 SCORES = (
     Score("spike_rate", "events per step", "min", spike_rate),
+    Score("olmo2_spike_score", "share of steps", "min", olmo2_spike_score),
+    Score("olmo_core_spike_score", "share of steps", "min", olmo_core_spike_score),
     Score("noise", "share of D", "min", noise),
     Score("checkpoint_regression", "share of D", "min", regression),
     Score("final_regret", "share of D", "min", final_regret),
@@ -113,6 +117,20 @@ def scores_of(seed: Evidence, scales: Scales, half_points: HalfPoints) -> Mappin
     """All scores of a seed by name, ``quality`` included."""
     values = {score.name: score.measure(seed, scales).value for score in SCORES}
     return {**values, "quality": quality(troubles_of(seed, scales), half_points)}
+
+
+def _spike_rate(seed: Evidence) -> SpikeRate | Measurement:
+    points = _points(seed)
+    if points < MIN_SPIKE_POINTS:
+        return _too_few(seed, points, MIN_SPIKE_POINTS)
+    return rate_of_events(seed.charged_events, points)
+
+
+def _published(seed: Evidence, rule: Callable[[NDArray[np.float64]], NDArray[np.bool_]], *, window: int) -> Measurement:
+    points = _points(seed)
+    if points <= window:
+        return _too_few(seed, points, window + 1)
+    return Measurement(float(rule(seed.train_loss.values)[window:].mean()))
 
 
 def _points(seed: Evidence) -> int:

@@ -11,6 +11,8 @@ from stabilimeter.stats.detection import ALARM_RATE
 PRIOR_STEPS = 1000.0
 """How many steps the prior is worth. A convention: printed with the score, overridable."""
 
+_BLOCK = 4096
+
 
 @dataclass(frozen=True)
 class SpikeRate:
@@ -123,6 +125,8 @@ def _moments_before(values: NDArray[np.float64], window: int) -> tuple[NDArray[n
     if len(values) > window:
         before = np.lib.stride_tricks.sliding_window_view(values[:-1], window)
         with np.errstate(invalid="ignore", over="ignore"):
-            mean[window:] = before.mean(axis=1)
-            sd[window:] = before.std(axis=1)
+            for start in range(0, len(before), _BLOCK):  # windows of a long log do not fit into memory at once
+                stop = min(start + _BLOCK, len(before))
+                mean[window + start : window + stop] = before[start:stop].mean(axis=1)
+                sd[window + start : window + stop] = before[start:stop].std(axis=1)
     return mean, sd
