@@ -1,0 +1,66 @@
+"""What a user's own Hydra app sees of the packaged configs, in processes of their own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+APP = """
+import hydra
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def main(config: DictConfig) -> None:
+    print(sorted(config.callbacks))
+    print(type(instantiate(config.callbacks.stability)).__module__)
+    if "loud" in config.callbacks:
+        print(config.callbacks.loud._target_)
+
+main()
+"""
+
+
+def run_app(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "app.py", *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "train.yaml").write_text("seed: 0\n")
+    return tmp_path
+
+
+def test_an_app_without_callbacks_of_its_own_takes_ours(app):
+    done = run_app(app, "+stability=default")
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["['stability']", "stabilimeter.callbacks.monitor"]
+
+
+def test_an_app_with_a_callbacks_group_keeps_its_own(app):
+    (app / "conf" / "train.yaml").write_text("defaults: [_self_, callbacks: mine]\nseed: 0\n")
+    (app / "conf" / "callbacks").mkdir()
+    (app / "conf" / "callbacks" / "mine.yaml").write_text("loud: {_target_: mine.Loud}\n")
+    done = run_app(app, "+stability=default")
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["['loud', 'stability']", "stabilimeter.callbacks.monitor", "mine.Loud"]
+
+
+def test_settings_reach_the_callback_and_wrong_ones_are_refused_by_name(app):
+    done = run_app(app, "+stability=default", "+callbacks.stability.flush_every_n_steps=0")
+    assert done.returncode == 1
+    assert "flush_every_n_steps" in done.stderr
+
+
+def test_the_plugin_imports_nothing_heavy():
+    code = (
+        "import sys, hydra_plugins.stabilimeter_searchpath; "
+        "print([name for name in ('torch', 'lightning', 'numpy', 'stabilimeter') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

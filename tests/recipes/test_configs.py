@@ -1,0 +1,39 @@
+"""Every experiment config against the signatures it is meant for."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import get_class
+
+CONF = Path(__file__).parents[2] / "conf"
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+
+
+def test_all_experiments_are_found():
+    assert EXPERIMENTS == ["char_gpt", "digits_cnn", "own", "tabular_mlp"]
+
+
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name != "own"])
+def test_settings_exist_and_leave_twenty_evaluations(name):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("seed_sweep", [f"experiment={name}", "seed=0"])
+    for part in ("model", "datamodule"):
+        settings = dict(config[part])
+        signature = inspect.signature(get_class(settings.pop("_target_"))).parameters
+        assert set(settings) <= set(signature)
+        for key, value in settings.items():  # what is only repeated from the signature says the same
+            assert value == signature[key].default
+    assert config.trainer.max_steps / config.trainer.val_check_interval >= 20
+    assert config.callbacks.stability._target_ == "stabilimeter.StabilityMonitor"
+
+
+def test_every_trainer_setting_is_one_of_lightnings():
+    from lightning import Trainer
+
+    known = set(inspect.signature(Trainer.__init__).parameters) | {"_target_"}
+    for name in EXPERIMENTS:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            config = compose("seed_sweep", [f"experiment={name}", "seed=0"])
+        assert set(config.trainer) <= known
