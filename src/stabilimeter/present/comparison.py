@@ -27,7 +27,11 @@ def comparison_json(comparison: Comparison) -> str:
 def render_comparison(comparison: Comparison) -> RenderableType:
     """The comparison as something ``rich`` can print."""
     verdict, _, why = sentence(comparison).partition(":")
-    parts: list[RenderableType] = [Text(verdict, style=f"bold {STYLES[comparison.verdict]}").append(f":{why}", "none")]
+    labels = [printable(label) for label in comparison.labels]
+    parts: list[RenderableType] = [
+        Text(verdict, style=f"bold {STYLES[comparison.verdict]}").append(f":{why}", "none"),
+        Text(f"baseline: {labels[0]}; candidate: {labels[1]}", style="dim"),
+    ]
     tables = [main_table(comparison), *(reach(tag, metric) for tag, metric in comparison.deciding.items())]
     notes = notes_table(comparison)
     for table in [*tables, *([notes] if notes is not None else [])]:
@@ -43,9 +47,7 @@ def sentence(comparison: Comparison) -> str:
         reasons.append(f"{_failed(comparison, 1)} failed, {_failed(comparison, 0)}")
     elif failures.p <= ALPHA:
         reasons.append(f"only {_failed(comparison, 1)} failed, {_failed(comparison, 0)}")
-    reasons += [
-        _metric_in_words(tag, metric, decisive_p(comparison, tag)) for tag, metric in comparison.deciding.items()
-    ]
+    reasons += [_metric_in_words(tag, comparison) for tag in comparison.deciding]
     if not comparison.deciding:
         reasons.append("too few seeds survived to compare a metric")
     reasons += _steadiness(comparison)
@@ -57,27 +59,24 @@ def _failed(comparison: Comparison, side: int) -> str:
     return f"{k} of {n} seeds of the {('baseline', 'candidate')[side]}"
 
 
-def _metric_in_words(tag: str, metric: MetricComparison, p: float) -> str:
-    name = printable(tag)
+def _metric_in_words(tag: str, comparison: Comparison) -> str:
+    metric, name, p = comparison.metrics[tag], printable(tag), p_value(decisive_p(comparison, tag))
     seeds = f"{metric.n[0]} pairs of seeds" if metric.paired else _per_side(metric)
     shown = f"{_signed(metric.difference)} {_interval(metric.ci)}"
     if metric.answer in (Answer.BETTER, Answer.WORSE):
+        said = "is" if metric.answer is comparison.verdict else f"is {metric.answer.value},"
         small = metric.margin is not None and abs(metric.difference) < metric.margin
         than = f", less than the margin of {_margin(metric)}" if small else ""
-        return (
-            f"{name} is {metric.answer.value}, {number(metric.mean[1])} against {number(metric.mean[0])} "
-            f"({shown}, p = {p_value(p)}, {seeds}){than}"
-        )
+        means = f"{number(metric.mean[1])} against {number(metric.mean[0])}"
+        return f"{name} {said} {means} ({shown}, p = {p}, {seeds}){than}"
     if metric.answer is Answer.EQUIVALENT:
         if metric.margin is None:
-            return f"{name} is the same in all of {seeds}"
+            return f"{name} is {number(metric.mean[0])} in every seed of both sides"
         return f"{name} differs by less than {_margin(metric)} ({shown}, {seeds})"
     if metric.p_min > ALPHA:
-        return (
-            f"{seeds} cannot tell {name} apart whatever they show (the smallest p they can reach is "
-            f"{p_value(metric.p_min)}); the difference is {shown}"
-        )
-    return f"{seeds} do not tell {name} apart ({shown}, p = {p_value(p)}){_needs(metric)}"
+        smallest = p_value(metric.p_min)
+        return f"{seeds} cannot tell {name} apart, their smallest possible p is {smallest} ({shown}){_needs(metric)}"
+    return f"{seeds} do not tell {name} apart ({shown}, p = {p}){_needs(metric)}"
 
 
 def _per_side(metric: MetricComparison) -> str:

@@ -37,6 +37,8 @@ class Noise:
         if self.second is None:
             return n - 1
         scale = math.hypot(self.first, self.second)
+        if scale == 0:
+            return 2 * (n - 1)
         shares = [(sd / scale) ** 2 for sd in (self.first, self.second)]
         return (n - 1) / sum(share**2 for share in shares)
 
