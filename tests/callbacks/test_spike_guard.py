@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 
 from stabilimeter.callbacks.monitor import StabilityMonitor
 from stabilimeter.callbacks.spike_guard import SpikeGuard
@@ -108,9 +108,7 @@ def same(one, other):
 
 
 def scaler():
-    return MixedPrecision(
-        "16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=7)
-    )
+    return MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=7))
 
 
 @pytest.fixture

@@ -43,7 +43,8 @@ class Hold:
     @torch.no_grad()
     def keep_buffers(self) -> None:
         """Call it before the first forward pass of a step."""
-        torch._foreach_copy_(self._kept, self._buffers)
+        if self._buffers:
+            torch._foreach_copy_(self._kept, self._buffers)
 
     @torch.no_grad()
     def skip(self, parameters: Iterable[Tensor]) -> None:

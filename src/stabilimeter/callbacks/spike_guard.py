@@ -1,7 +1,7 @@
 """`SpikeGuard`: decides, before the optimizer takes a step, whether it should."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -226,13 +226,12 @@ class SpikeGuard(Callback):
         for (index, step, has_loss, has_gradients, _), (loss, norm) in zip(unread, values, strict=True):
             if not isfinite(norm) and getattr(self._trainer.precision_plugin, "scaler", None) is not None:
                 has_gradients = False  # the scaler leaves the step out and lowers its scale
-            findings = self._judges[index].findings(
-                step, loss=loss if has_loss else None, norm=norm if has_gradients else None
-            )
+            seen = {"loss": loss if has_loss else None, "norm": norm if has_gradients else None}
+            findings = self._judges[index].findings(step, **seen)
             if findings:
-                self._act(index, step, findings)
+                self._act(index, step, findings, seen)
 
-    def _act(self, index: int, step: int, findings: Sequence[Incident]) -> None:
+    def _act(self, index: int, step: int, findings: Sequence[Incident], seen: Mapping[str, float | None]) -> None:
         self._last_flagged = step
         self._ladder, rung = climbed(
             self._ladder,
@@ -241,7 +240,7 @@ class SpikeGuard(Callback):
             loss_is_bad=any(self._judges[index].is_loss(finding) for finding in findings),
             finite=all(isfinite(finding.value) for finding in findings),
         )
-        evidence: dict[str, Any] = {"also": {finding.key: finding.value for finding in findings[1:]}}
+        evidence: dict[str, Any] = {**seen, "flagged": [finding.key for finding in findings]}
         if rung is not Rung.WARN:
             self._hold.skip(self._gauges[index].parameters)
             evidence |= self._drawn.put_on(self._skip_list, self._trainer)
