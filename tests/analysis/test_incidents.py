@@ -5,6 +5,7 @@ from stabilimeter.analysis.evidence import Evidence
 from stabilimeter.analysis.incidents import incidents_of, with_shared_marked
 from stabilimeter.analysis.primary import primary_of
 from stabilimeter.analysis.roles import roles_in
+from stabilimeter.records.manifest import RunStatus, SignalSpec
 from stabilimeter.stats.incident import Incident, Kind
 
 
@@ -97,6 +98,18 @@ def test_recorded_incidents_win_over_detected_ones_and_none_counts_twice(build):
     assert at(seed, "train/loss") == [250, 500, 700]
     assert [dict(incident.evidence).get("lr") for incident in seed.incidents][1] == 0.1
     assert seed.charged_events == 3.0
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [(RunStatus.COMPLETED, [250]), (RunStatus.FAILED, [250]), (RunStatus.DIED, [250, 500])]
+)
+def test_what_the_monitor_watched_to_the_end_is_not_looked_at_again(build, status, expected):
+    """A killed run may have lost what was open; the record of the others is complete."""
+    watched = {"signals": (SignalSpec("train/loss", "", "after backward", "mean", False),)}
+    recorded = Incident(Kind.SPIKE, 250, 250, 9.0, 0.6, 0.02, "train/loss")
+    run = build.ours(1, status=status, manifest=watched, incidents=[recorded], **{"train/loss": spiked(build, 1, 500)})
+    (seed,) = seeds(run)
+    assert at(seed, "train/loss") == expected
 
 
 def test_nothing_to_watch(build):

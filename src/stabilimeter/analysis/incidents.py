@@ -7,12 +7,16 @@ import numpy as np
 
 from stabilimeter.analysis.directions import mode_of
 from stabilimeter.analysis.evidence import Evidence, series_of
+from stabilimeter.records import keys
+from stabilimeter.records.manifest import RunStatus
 from stabilimeter.records.run import Run
 from stabilimeter.stats.detection import detect
 from stabilimeter.stats.incident import Incident, Kind
 from stabilimeter.stats.shared import shared_steps
 
 NEVER_SHARED = frozenset({Kind.NONFINITE, Kind.DIVERGENCE, Kind.COLLAPSE})
+WATCHED = frozenset({keys.LOSS, keys.GRAD_NORM})
+CLOSED = frozenset({RunStatus.COMPLETED, RunStatus.STOPPED, RunStatus.DIVERGED, RunStatus.FAILED})
 
 
 def incidents_of(seed: Evidence) -> tuple[Incident, ...]:
@@ -20,7 +24,8 @@ def incidents_of(seed: Evidence) -> tuple[Incident, ...]:
 
     Detected in the training loss, the gradient norm, the primary metric and every validation loss; together with what
     our own monitor recorded while the run went on. Where both saw the same incident, the recorded one counts, because
-    it carries more evidence (layers, learning rate, action taken).
+    it carries more evidence (layers, learning rate, action taken). What the monitor watched to the end of the run is
+    not looked at again: it is the same rule.
     """
     run, roles, primary = seed.run, seed.roles, seed.primary
     found = _detected(run, roles.train_loss, "min") + _detected(run, roles.grad_norm, "min", positive=True)
@@ -66,9 +71,16 @@ def with_shared_marked(seeds: Sequence[Evidence]) -> list[Evidence]:
 
 def _detected(run: Run, tag: str | None, mode: str | None, *, positive: bool | None = None) -> list[Incident]:
     series = series_of(run, tag)
-    if tag is None or mode is None or series.values.size == 0:
+    if tag is None or mode is None or series.values.size == 0 or _was_watched(run, tag):
         return []
     return detect(series.steps.tolist(), series.values.tolist(), mode=mode, positive=positive, key=tag)
+
+
+def _was_watched(run: Run, tag: str) -> bool:
+    """Whether our own monitor watched a series until it closed the record; a run that was killed had no time to."""
+    if run.manifest is None or run.status not in CLOSED or tag not in WATCHED:
+        return False
+    return any(spec.key == tag for spec in run.manifest.signals)
 
 
 def _same(one: Incident, other: Incident) -> bool:
