@@ -34,6 +34,17 @@ def test_hyper_parameters_logged_again_at_step_zero_do_not_make_it_a_new_run(eve
     assert log.notes == ()
 
 
+def test_the_majority_of_tags_says_whether_a_file_continues(event_file):
+    """One tag that starts at 0, or one that starts later than it did, decides nothing."""
+    first = event_file({"loss": line(1, 50, 0), "lr": line(1, 50, 0), "restarts": {0: 0.0, 1: 0.0}}, stamp=1)
+    resumed = event_file({"loss": line(40, 60, 5), "lr": line(40, 60, 5), "restarts": {0: 0.0, 40: 1.0}}, stamp=2)
+    assert points(read_event_log([first, resumed]), "loss") == {**line(1, 40, 0), **line(40, 60, 5)}
+    anew = event_file({"loss": line(1, 30, 9), "lr": line(1, 30, 9), "restarts": {2: 0.0}}, stamp=3)
+    log = read_event_log([first, resumed, anew])
+    assert points(log, "loss") == line(1, 30, 9)
+    assert "2 runs in one folder" in log.notes[0]
+
+
 def test_of_two_whole_runs_the_newest_is_read_and_said(event_file):
     older = event_file({"loss": line(0, 50, 0)}, stamp=1)
     newer = event_file({"loss": line(0, 20, 100)}, stamp=2)
