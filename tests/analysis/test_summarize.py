@@ -207,11 +207,22 @@ def test_groups_with_different_primary_metrics(build):
     assert "wmt: val_loss, speech: val/ctc_loss" in summary.notes[0]
 
 
-def test_progress_is_told_per_group(build):
+def test_progress_is_told_per_run(build):
     told = []
-    groups = [build.group([build.foreign(0)], name) for name in "abc"]
+    groups = [build.group([build.foreign(0), build.foreign(1)], "a"), build.group([build.foreign(0)], "b")]
     summarize(build.sweep(*groups), rng=np.random.default_rng(0), on_progress=lambda *done: told.append(done))
     assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_spike_rate_of_the_group_with_its_interval(build):
+    values = build.loss(2)
+    values[[300, 700]] += 3.0
+    group = group_of(build, [build.foreign(0), build.foreign(1), build.foreign(2, loss=build.points(values))])
+    assert group.spike_rate.events == 2
+    assert group.spike_rate.rate == pytest.approx(2 / 3000)
+    # Garwood: 0.2422 and 7.2247 events
+    assert (group.spike_rate.low, group.spike_rate.high) == pytest.approx((0.2422 / 3000, 7.2247 / 3000), rel=1e-3)
+    assert group_of(build, [build.foreign(0, loss=None)]).spike_rate is None
 
 
 def test_bad_requests(build):

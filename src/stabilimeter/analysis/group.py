@@ -1,7 +1,7 @@
 """Everything about one group: runs that differ in the seed only."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,8 @@ from stabilimeter.analysis.identical import copies
 from stabilimeter.analysis.incidents import incidents_of, with_shared_marked
 from stabilimeter.analysis.metrics import group_metric, run_metric
 from stabilimeter.analysis.primary import Primary, UnknownMetricError, primary_of
-from stabilimeter.analysis.roles import roles_in
-from stabilimeter.analysis.scores import scores_of, troubles_of
+from stabilimeter.analysis.roles import Roles, roles_in
+from stabilimeter.analysis.scores import pooled_spike_rate, scores_of, troubles_of
 from stabilimeter.analysis.summary import GroupMetric, GroupSummary, RunMetric, RunSummary, Stability
 from stabilimeter.records.manifest import RunStatus
 from stabilimeter.records.run import Run
@@ -26,81 +26,95 @@ from stabilimeter.stats.stability import COMPONENTS, HalfPoints, stability_score
 UNFINISHED = (RunStatus.RUNNING, RunStatus.CANCELLED)
 
 
-def summarize_group(
-    group: RunGroup,
-    *,
-    root: Path,
-    rng: np.random.Generator,
-    metric: str | None,
-    mode: str | None,
-    target: float | None,
-    interval: str,
-    expect_progress: bool,
-    half_points: HalfPoints,
-) -> GroupSummary:
-    """Summary of one group; the arguments are those of `summarize`, ``root`` is the folder summarised."""
+@dataclass(frozen=True)
+class Options:
+    """What the caller of `summarize` asked for; see there."""
+
+    root: Path
+    rng: np.random.Generator
+    metric: str | None
+    mode: str | None
+    target: float | None
+    interval: str
+    expect_progress: bool
+    half_points: HalfPoints
+
+
+def summarize_group(group: RunGroup, options: Options, on_run: Callable[[], None]) -> GroupSummary:
+    """Summary of one group; ``on_run`` is called after each run."""
     runs = group.runs
-    primary = primary_of(runs, metric, mode)
-    if target is not None and primary.mode is None:
+    primary = primary_of(runs, options.metric, options.mode)
+    if options.target is not None and primary.mode is None:
         missing = "a primary metric" if primary.tag is None else f"the better direction of {primary.tag}"
         raise UnknownMetricError(f"group {group.label}: a target needs {missing}; give --metric TAG --mode min|max")
     roles = roles_in(runs)
     repeated = copies(runs, roles)
-    everyone = [Evidence(run, roles, primary) for run in runs]
-    everyone = [replace(seed, incidents=incidents_of(seed)) for seed in everyone]
-    counted = [index for index in range(len(runs)) if index not in repeated]
-    marked = dict(zip(counted, with_shared_marked([everyone[index] for index in counted]), strict=True))
-    finished = {index: seed for index, seed in marked.items() if runs[index].status not in UNFINISHED}
-    reasons = dict(
-        zip(
-            finished,
-            failure_reasons(list(finished.values()), target=target, expect_progress=expect_progress),
-            strict=True,
-        )
+    seeds = _gathered(runs, roles, primary, repeated, on_run)
+    finished = [k for k, run in enumerate(runs) if k not in repeated and run.status not in UNFINISHED]
+    found = failure_reasons(
+        [seeds[k] for k in finished], target=options.target, expect_progress=options.expect_progress
     )
-    survivors = [seed for index, seed in finished.items() if reasons[index] is None]
-    scales = scales_of(survivors)
+    reasons = dict(zip(finished, found, strict=True))
+    survivors = [k for k in finished if reasons[k] is None]
+    scales = scales_of([seeds[k] for k in survivors])
     modes = _modes(runs, primary)
     summaries = tuple(
         RunSummary(
-            path=_relative(run.path, root),
-            seed=run.label if run.seed is None else run.seed,
+            path=_relative(run.path, options.root),
+            seed=run.seed,
             status=run.status.value,
-            failed=reasons.get(index) is not None,
-            failure_reason=reasons.get(index),
-            last_step=everyone[index].last_step,
-            incidents=(seed := marked.get(index, everyone[index])).incidents,
-            metrics=_run_metrics(seed, modes),
-            scores=scores_of(seed, scales, half_points),
-            copy_of=_relative(runs[repeated[index]].path, root) if index in repeated else None,
+            failed=reasons.get(k) is not None,
+            failure_reason=reasons.get(k),
+            last_step=seeds[k].last_step,
+            incidents=seeds[k].incidents,
+            metrics=_run_metrics(run, modes),
+            scores=scores_of(seeds[k], scales, options.half_points),
+            copy_of=_relative(runs[repeated[k]].path, options.root) if k in repeated else None,
         )
-        for index, run in enumerate(runs)
+        for k, run in enumerate(runs)
     )
-    bands, inexact = bands_of(list(marked.values()))
-    ended = list(finished.values())
+    bands, inexact = bands_of([seed for k, seed in enumerate(seeds) if k not in repeated])
     return GroupSummary(
         key=group.key,
         label=group.label,
         n_runs=len(runs),
-        n_failed=len(ended) - len(survivors),
+        n_failed=len(finished) - len(survivors),
         n_running=sum(run.status is RunStatus.RUNNING for run in runs),
         n_cancelled=sum(run.status is RunStatus.CANCELLED for run in runs),
         runs=summaries,
-        metrics=_group_metrics([summaries[index] for index in finished], modes, rng, interval),
-        metrics_ok=_group_metrics([summaries[i] for i in finished if reasons[i] is None], modes, rng, interval),
-        stability=_stability(survivors, len(ended) - len(survivors), scales, half_points),
+        metrics=_group_metrics([summaries[k] for k in finished], modes, options),
+        metrics_ok=_group_metrics([summaries[k] for k in survivors], modes, options),
+        stability=_stability(
+            [seeds[k] for k in survivors], len(finished) - len(survivors), scales, options.half_points
+        ),
         notes=(
             *([primary.note] if primary.note else []),
             *notes.copies_note(runs, repeated),
-            *notes.missing_tags([seed.run for seed in ended]),
-            *notes.unequal_lengths(ended),
-            *notes.not_measured(survivors, scales),
+            *notes.missing_tags([runs[k] for k in finished]),
+            *notes.unequal_lengths([seeds[k] for k in finished]),
+            *notes.not_measured([seeds[k] for k in survivors], scales),
             *notes.unaligned(inexact),
             *notes.run_notes(runs),
         ),
         bands=bands,
         primary_metric=primary.tag,
+        spike_rate=pooled_spike_rate([seeds[k] for k in finished]),
     )
+
+
+def _gathered(
+    runs: Sequence[Run], roles: Roles, primary: Primary, repeated: Collection[int], on_run: Callable[[], None]
+) -> list[Evidence]:
+    """Every run with its incidents; copies neither make an incident shared nor are charged for one."""
+    seeds = []
+    for run in runs:
+        seed = Evidence(run, roles, primary)
+        seeds.append(replace(seed, incidents=incidents_of(seed)))
+        on_run()
+    counted = [k for k in range(len(runs)) if k not in repeated]
+    for k, seed in zip(counted, with_shared_marked([seeds[k] for k in counted]), strict=True):
+        seeds[k] = seed
+    return seeds
 
 
 def _stability(survivors: Sequence[Evidence], n_failed: int, scales: Scales, half_points: HalfPoints) -> Stability:
@@ -131,19 +145,17 @@ def _modes(runs: Sequence[Run], primary: Primary) -> Mapping[str, str | None]:
     return {tag: primary.mode if tag == primary.tag else mode_of(tag) for tag in tags}
 
 
-def _run_metrics(seed: Evidence, modes: Mapping[str, str | None]) -> dict[str, RunMetric]:
-    series = {tag: seed.run[tag] for tag in sorted(seed.run.keys())}
+def _run_metrics(run: Run, modes: Mapping[str, str | None]) -> dict[str, RunMetric]:
+    series = {tag: run[tag] for tag in sorted(run)}
     return {tag: run_metric(one, modes[tag]) for tag, one in series.items() if one.values.size}
 
 
 def _group_metrics(
-    runs: Sequence[RunSummary], modes: Mapping[str, str | None], rng: np.random.Generator, interval: str
+    runs: Sequence[RunSummary], modes: Mapping[str, str | None], options: Options
 ) -> dict[str, GroupMetric]:
+    finals = {tag: [run.metrics[tag].final for run in runs if tag in run.metrics] for tag in modes}
     return {
-        tag: group_metric(
-            [run.metrics[tag].final for run in runs if tag in run.metrics], mode, rng=rng, interval=interval
-        )
-        for tag, mode in modes.items()
+        tag: group_metric(finals[tag], mode, rng=options.rng, interval=options.interval) for tag, mode in modes.items()
     }
 
 

@@ -1,6 +1,6 @@
 """Scores of one seed. A new score is a function and one row in `SCORES`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,6 +117,17 @@ def scores_of(seed: Evidence, scales: Scales, half_points: HalfPoints) -> Mappin
     """All scores of a seed by name, ``quality`` included."""
     values = {score.name: score.measure(seed, scales).value for score in SCORES}
     return {**values, "quality": quality(troubles_of(seed, scales), half_points)}
+
+
+def pooled_spike_rate(seeds: Sequence[Evidence]) -> SpikeRate | None:
+    """Loss-spike events per logged step over all seeds, with its interval; None below 50 steps.
+
+    Seeds are pooled, so the interval holds if they spike at one rate; where they do not, the scores of each seed tell.
+    """
+    points = sum(_points(seed) for seed in seeds)
+    if points < MIN_SPIKE_POINTS:
+        return None
+    return rate_of_events(sum(seed.charged_events for seed in seeds), points)
 
 
 def _spike_rate(seed: Evidence) -> SpikeRate | Measurement:

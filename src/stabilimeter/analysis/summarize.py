@@ -1,11 +1,12 @@
 """From a sweep to its summary."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from stabilimeter.analysis.group import summarize_group
+from stabilimeter.analysis.group import Options, summarize_group
 from stabilimeter.analysis.primary import check_metric
 from stabilimeter.analysis.summary import Summary
 from stabilimeter.records.sweep import Sweep
@@ -38,7 +39,7 @@ def summarize(
         expect_progress: False where the training loss need not fall (GANs, reinforcement learning, fine-tuning): then
             no seed fails for lack of progress.
         half_points: What earns half marks in the stability score; default: the published conventions.
-        on_progress: Called with the number of groups done and their total.
+        on_progress: Called with the number of runs done and their total.
 
     Raises:
         UnknownMetricError: if no run has ``metric``, or a target is given for a group without a primary metric whose
@@ -51,27 +52,28 @@ def summarize(
         raise ValueError(f"interval must be one of {', '.join(INTERVALS)}, got {interval!r}")
     if metric is not None:
         check_metric([run for group in sweep.groups for run in group.runs], metric)
-    groups = []
-    for done, group in enumerate(sweep.groups, start=1):
-        groups.append(
-            summarize_group(
-                group,
-                root=Path(sweep.path),
-                rng=rng,
-                metric=metric,
-                mode=mode,
-                target=target,
-                interval=interval,
-                expect_progress=expect_progress,
-                half_points=half_points or HalfPoints(),
-            )
-        )
+    options = Options(
+        root=Path(sweep.path),
+        rng=rng,
+        metric=metric,
+        mode=mode,
+        target=target,
+        interval=interval,
+        expect_progress=expect_progress,
+        half_points=half_points or HalfPoints(),
+    )
+    done = itertools.count(1)
+    total = sum(len(group.runs) for group in sweep.groups)
+
+    def on_run() -> None:
         if on_progress is not None:
-            on_progress(done, len(sweep.groups))
+            on_progress(next(done), total)
+
+    groups = [summarize_group(group, options, on_run) for group in sweep.groups]
     primaries = {group.primary_metric for group in groups}
     common = primaries.pop() if len(primaries) == 1 else None
     notes = list(sweep.notes)
     if primaries:
         listed = ", ".join(f"{group.label}: {group.primary_metric}" for group in groups)
         notes.append(f"groups have different primary metrics: {listed}")
-    return Summary(common, tuple(groups), tuple(notes), half_points or HalfPoints())
+    return Summary(common, tuple(groups), tuple(notes), options.half_points)

@@ -6,6 +6,7 @@ from typing import Any
 
 from stabilimeter.stats.band import Band as Band
 from stabilimeter.stats.incident import Incident
+from stabilimeter.stats.spike_rate import SpikeRate
 from stabilimeter.stats.stability import HalfPoints
 
 SCHEMA = 1
@@ -113,7 +114,8 @@ class GroupSummary:
     """Runs that differ in the seed only.
 
     ``metrics`` covers finished runs, failed or not; ``metrics_ok`` the non-failed ones. ``notes`` are sentences for the
-    reader: what was left out, identical, missing. ``bands`` are for pictures and are not part of the JSON form.
+    reader: what was left out, identical, missing. ``spike_rate`` pools the steps of all finished runs; None if too few
+    were logged. ``bands`` are for pictures and are not part of the JSON form.
     """
 
     key: str
@@ -129,6 +131,7 @@ class GroupSummary:
     notes: tuple[str, ...] = ()
     bands: Mapping[str, Band] = field(default_factory=dict)
     primary_metric: str | None = None
+    spike_rate: SpikeRate | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,7 @@ def _group(group: GroupSummary) -> dict[str, Any]:
         "metrics_ok": {tag: asdict(metric) for tag, metric in group.metrics_ok.items()},
         "stability": {item.name: getattr(group.stability, item.name) for item in fields(group.stability)},
         "notes": list(group.notes),
+        "spike_rate": None if group.spike_rate is None else asdict(group.spike_rate),
     }
 
 
