@@ -88,7 +88,7 @@ class CharGPT(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Logs the mean over the validation text."""
-        self.log("val/loss", self._loss(batch), batch_size=len(batch[0]), prog_bar=True)
+        self.log("val/loss", self._loss(batch), batch_size=len(batch[0]), prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]
         """AdamW with linear warm-up, then constant."""

@@ -55,8 +55,8 @@ class DigitsCNN(LightningModule):
         images, labels = batch
         logits = self(images)
         accuracy = (logits.argmax(dim=1) == labels).float().mean()
-        self.log("val/loss", cross_entropy(logits, labels), batch_size=len(labels))
-        self.log("val/accuracy", accuracy, batch_size=len(labels), prog_bar=True)
+        self.log("val/loss", cross_entropy(logits, labels), batch_size=len(labels), sync_dist=True)
+        self.log("val/accuracy", accuracy, batch_size=len(labels), prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]
         """AdamW with a cosine schedule per step."""

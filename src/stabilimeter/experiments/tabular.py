@@ -49,8 +49,8 @@ class TabularMLP(LightningModule):
         features, benign = batch
         logits = self(features)
         accuracy = ((logits > 0) == (benign > 0.5)).float().mean()
-        self.log("val/loss", binary_cross_entropy_with_logits(logits, benign), batch_size=len(benign))
-        self.log("val/accuracy", accuracy, batch_size=len(benign), prog_bar=True)
+        self.log("val/loss", binary_cross_entropy_with_logits(logits, benign), batch_size=len(benign), sync_dist=True)
+        self.log("val/accuracy", accuracy, batch_size=len(benign), prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW at a constant learning rate."""

@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from stabilimeter.analysis.summarize import summarize
-from stabilimeter.present.tensorboard import write_summary_runs
+from stabilimeter.present.publish import publish
 from stabilimeter.present.terminal import render, show
-from stabilimeter.records import strict_json
+from stabilimeter.records.discovery import find_runs
 from stabilimeter.records.manifest import MANIFEST_FILE, RECORD_DIR
 from stabilimeter.records.sweep import read_sweep
-
-SUMMARY_FILE = "summary.json"
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,12 @@ class Ending:
 
 
 def job_folders(sweep_dir: Path, output_subdir: str | None, since_ns: int) -> list[Path]:
-    """Folders of the jobs that Hydra started in ``sweep_dir`` since ``since_ns`` (by the clock of the file system)."""
+    """Folders of the jobs that Hydra started in ``sweep_dir`` since ``since_ns`` (by the clock of the file system).
+
+    Where Hydra was told to save nothing about its jobs, every run in ``sweep_dir`` counts.
+    """
+    if output_subdir is None:
+        return [source.path for source in find_runs(sweep_dir)]
     saved = sweep_dir.rglob(f"{output_subdir}/overrides.yaml")
     return sorted(path.parent.parent for path in saved if path.stat().st_mtime_ns >= since_ns)
 
@@ -57,8 +60,7 @@ def end(jobs: Sequence[Path], since_ns: int) -> Ending:
     """
     folder = common_folder(jobs)
     summary = summarize(read_sweep(folder), rng=np.random.default_rng(0))
-    target = write_summary_runs(summary, folder)
-    (target / SUMMARY_FILE).write_text(strict_json.dumps(summary.to_dict(), indent=1) + "\n", encoding="utf-8")
+    publish(summary, folder)
     show(render(summary, folder, folder), sys.stdout)
     failed = tuple(
         run.path for group in summary.groups for run in group.runs if run.failed and folder / run.path in jobs

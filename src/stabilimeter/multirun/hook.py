@@ -33,7 +33,7 @@ class MultirunSummary(Callback):
     written. A run that raises becomes a failed seed with its reason on disk, and the sweep goes on. After the last run
     it prints and writes the summary; the process exits with status 3 if a seed of this sweep failed.
 
-    Hydra calls end hooks in reverse: list this callback last, so that the others still see the exception.
+    Hydra calls end hooks in reverse: list this callback first, so that the others come before it and see the exception.
 
     Args:
         seed_key: Where the seed stands in the config.
@@ -91,7 +91,13 @@ class MultirunSummary(Callback):
 
         atexit.unregister(_say_how_to_go_on)
         jobs = job_folders(Path(config.hydra.sweep.dir), config.hydra.output_subdir, self.start_ns)
-        ending = end(jobs, self.start_ns)
+        if not jobs:
+            sys.exit(f"no run has left a trace in {config.hydra.sweep.dir}")
+        try:
+            ending = end(jobs, self.start_ns)
+        except Exception as error:  # Hydra would turn it into a warning and exit with status 0
+            log.exception("the summary failed")
+            raise SystemExit(f"the runs are there, but not their summary: {error}") from error
         if not ending.n_trained:
             print(
                 f"All {len(jobs)} runs had finished before: nothing to do. Remove one of {ending.folder} to repeat it."
