@@ -6,8 +6,8 @@ It is a state machine that sees one value at a time:
    chance of a value at least as bad, under noise of the shape learnt so far (`stats/tail.py`), is compared with the
    alarm rate. An ordinary value is accepted: it enters the window. A rarer one is *flagged*: it stays out, and an
    episode opens with the forecast frozen as its baseline. A young curve, whose quantiles say little yet, is also
-   flagged if it has done nothing but improve and now gives back a quarter of its progress.
-2. **Episode.** Values are compared with the frozen baseline until they are back in ordinary noise (chance above 1 %):
+   flagged if it has done nothing but improve and now gives back a quarter of its progress at once.
+2. **Episode.** Values are compared with the frozen baseline until they are back in ordinary noise (chance > 0.3 %):
    one value after a short episode, up to four in a row after a longer one. Back after at most 3 values: a ``spike``;
    after more: an ``excursion``.
 3. **Settling.** After 16 values outside, a new window starts from them, so that detection goes on at the new level. The
@@ -24,6 +24,7 @@ is flagged is known at once (`State.flagged`). The state is immutable, so a call
 
 from collections.abc import Iterable
 from math import isfinite, nan
+from statistics import median
 from typing import Any, NamedTuple
 
 from stabilimeter.stats import tail
@@ -41,7 +42,7 @@ MAX_EXCURSION_POINTS = 128
 _FEWEST_RESIDUALS = 4
 _CALM_BEFORE_LEARNING = 32
 _USED_RATE = 0.5  # the rest of the alarm rate is kept for what the reference shapes do not capture
-_BACK_CHANCE = 0.01
+_BACK_CHANCE = 0.003
 _NONFINITE_GAP = 4
 _BLOCK = 4
 _COARSEST_BLOCK = 4096
@@ -80,9 +81,9 @@ def start(*, mode: str = "min", positive: bool | None = None, alarm_rate: float 
         positive: True for a magnitude that training is not meant to lower, such as a gradient norm: its logarithm is
             judged, and growing slowly is no incident. False or None: the values are judged as they are and skewed noise
             is learnt as a shape, so that incidents do not depend on unit or origin.
-        alarm_rate: Chance, at most, of flagging a value of stationary noise; in (0, 0.1]. Noise with a tail like
-            Student's t with 3 degrees of freedom comes close to it; lighter noise stays well below, because the
-            lightest shape assumed has 10 (the variance of real noise changes from step to step).
+        alarm_rate: Chance, at most, of flagging a value of stationary noise; in (0, 0.01], accurate up to 0.001. Noise
+            with a tail like Student's t with 3 degrees of freedom comes close to it; lighter noise stays well below,
+            because the lightest shape assumed has 10 (the variance of real noise changes from step to step).
         key: Name of the series, passed on to the incidents.
 
     Raises:
@@ -90,8 +91,8 @@ def start(*, mode: str = "min", positive: bool | None = None, alarm_rate: float 
     """
     if mode not in ("min", "max", "both"):
         raise ValueError(f"mode must be 'min', 'max' or 'both', got {mode!r}")
-    if not 0.0 < alarm_rate <= 0.1:
-        raise ValueError(f"alarm_rate must be above 0 and at most 0.1, got {alarm_rate!r}")
+    if not 0.0 < alarm_rate <= 0.01:
+        raise ValueError(f"alarm_rate must be above 0 and at most 0.01, got {alarm_rate!r}")
     return _fresh(Rule(mode, bool(positive), alarm_rate, key))
 
 
@@ -167,6 +168,7 @@ def plain(state: State) -> dict[str, Any]:
 
 def from_plain(saved: dict[str, Any]) -> State:
     """The state saved by `plain`."""
+    light, heavy, skewed = saved["weights"]
     episode = saved["episode"]
     if episode is not None:
         window = episode["window"]
@@ -182,7 +184,7 @@ def from_plain(saved: dict[str, Any]) -> State:
     return State(
         rule=Rule(**saved["rule"]),
         window=_window(saved["window"]),
-        weights=tuple(saved["weights"]),
+        weights=(light, heavy, skewed),
         episode=episode,
         flagged=saved["flagged"],
         calm=saved["calm"],
@@ -205,7 +207,11 @@ def _unexpected(state: State, expected: Forecast, y: float) -> Episode | None:
     if rule.improving and _FEWEST_RESIDUALS <= window.seen < YOUNG:
         progress = window.first - window.best
         given_back = y - window.values[-1]
-        if window.roughest <= _CLEAN_RISE * progress and given_back > _LOST_PROGRESS * progress:
+        moves = window.last.ranked
+        spread = moves[-1] - median(moves)
+        if window.roughest <= _CLEAN_RISE * progress and given_back > max(
+            _LOST_PROGRESS * progress, YOUNG / window.seen * spread
+        ):
             baseline = Forecast(window.values[-1], 0.1 * _LOST_PROGRESS * progress, YOUNG)
             return Episode(0, 0, y, baseline, early=(y,), late=(y,))
     if expected.n < _FEWEST_RESIDUALS:

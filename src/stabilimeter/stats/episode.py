@@ -17,7 +17,7 @@ SETTLING_POINTS = 16
 _TINY = 1e-300
 _EDGE = 4
 _WORSENING = 1.5
-_FROZEN = 0.25
+_FROZEN = 0.4
 _REAL_PROGRESS = 20.0
 
 
@@ -160,8 +160,9 @@ def _lasting(episode: Episode, window: Window, *, edge: int) -> Kind:
     late = episode.side * (median(episode.late[-edge:]) - centre)
     if late > _WORSENING * early + _EDGE * scale:
         return Kind.DIVERGENCE
-    recent = sorted(episode.late[-2 * edge :])
-    frozen = recent[-1 - edge // 2] - recent[edge // 2] <= _FROZEN * scale
+    recent = sorted(episode.late)
+    cut = len(recent) // 8
+    frozen = recent[-1 - cut] - recent[cut] <= _FROZEN * scale
     progress = window.first - window.best
     useless = progress > _REAL_PROGRESS * scale and 0.8 * progress < late < 1.25 * progress
     return Kind.COLLAPSE if frozen or useless else Kind.SHIFT

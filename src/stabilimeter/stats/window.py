@@ -5,7 +5,7 @@ Values are *oriented*: lower is better, so that only a rise can be bad.
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable
-from math import inf, sqrt
+from math import inf, isfinite, sqrt
 from typing import NamedTuple
 
 CAPACITY = 128
@@ -97,7 +97,8 @@ def accepted(window: Window, value: float) -> Window:
     """The window after one more value."""
     values, last, level, seen, magnitude, first, best, roughest = window
     if not values:
-        return Window((value,), magnitude=max(magnitude, abs(value)), first=min(first, value), best=min(best, value))
+        first = first if isfinite(first) else value
+        return Window((value,), magnitude=max(magnitude, abs(value)), first=first, best=min(best, value))
     middle = local_level(window)
     seen += 1
     capacity = min(max(seen // 2, _FEWEST), CAPACITY)
@@ -146,7 +147,7 @@ def middle_and_scale(ranked: tuple[float, ...], rounding: float) -> tuple[float,
     high = ranked[k] + fk * (ranked[k + 1] - ranked[k]) if fk else ranked[k]
     above = high - middle
     scale = 0.5 * (above + min(middle - low, 2.0 * above))
-    if scale <= rounding:
+    if ranked[i] == middle or middle == ranked[k] or scale <= rounding:
         scale = max(rounding, sqrt(sum((r - middle) ** 2 for r in ranked) / len(ranked)))
     return middle, scale
 
