@@ -1,0 +1,221 @@
+"""How well incidents are found in real logs, beside the rules in use today.
+
+    python benchmarks/detection.py LOGS
+
+LOGS is a folder with training logs (anything that ``stabilimeter.read_run`` reads) and a ``labels.json``:
+
+    {"events": [{"group": "a", "run": "study_0",     which run the event is in
+                 "csv": "a/study_0/log.csv",         or "file": the log itself or a file in its folder, relative to LOGS
+                 "tag": "loss", "kind": "spike", "certainty": "clear",       "clear" or anything else
+                 "step": 100, "step_end": 300}],     step_end null: a single point
+     "clean_runs": [{"group": "a", "run": "study_1", "tags_clean": ["loss"], "certainty": "clear"}]}
+
+An event is found if an alarm lies within two logging intervals of its span. For our rule the alarm is a whole
+incident; the column ``onset`` asks that it begins within two intervals of the labelled step. Kinds named with
+``--deliberate`` (jumps that were meant) and ``--elsewhere`` (what no rule on a single series can see) are left out of
+the recall.
+
+False alarms are counted on runs labelled clean. Precision is counted on the losses of the groups given with
+``--complete``, where every event of at least 1.5 times the level is labelled: an alarm on a smaller, unlabelled jump is
+neither right nor wrong there, and ``strict`` counts it as wrong.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stabilimeter import detect, read_run
+from stabilimeter.records.run import Run, Series
+from stabilimeter.stats.spike_rate import olmo2_spikes, olmo_core_spikes
+
+HIGHER_IS_BETTER = ("accuracy", "bleu", "ssim", "precision", "return", "reward", "f1", "auc")
+Span = tuple[float, float]
+Rule = Callable[[Series, str], list[Span]]
+
+
+def ours(series: Series, mode: str) -> list[Span]:
+    """The incidents of `stabilimeter.detect`."""
+    return [(i.step, i.end_step) for i in detect(series.steps.tolist(), series.values.tolist(), mode=mode)]
+
+
+def flags(rule: Callable[[np.ndarray], np.ndarray]) -> Rule:
+    """A rule that flags single values; values flagged in a row are one alarm."""
+
+    def spans(series: Series, mode: str) -> list[Span]:
+        flagged = np.flatnonzero(rule(-series.values if mode == "max" else series.values))
+        runs = np.split(flagged, np.flatnonzero(np.diff(flagged) > 1) + 1) if flagged.size else []
+        return [(float(series.steps[run[0]]), float(series.steps[run[-1]])) for run in runs]
+
+    return spans
+
+
+def median_mad(values: np.ndarray) -> np.ndarray:
+    """Above the median of the last 128 values (from 16 on) by 7 robust SD."""
+    flagged = np.zeros(len(values), dtype=bool)
+    for i in range(16, len(values)):
+        window = values[max(0, i - 128) : i]
+        window = window[np.isfinite(window)]
+        if window.size >= 16:
+            middle = np.median(window)
+            flagged[i] = not values[i] <= middle + 7 * 1.4826 * np.median(np.abs(window - middle))
+    return flagged
+
+
+def lightning_spike(values: np.ndarray) -> np.ndarray:
+    """SpikeDetection at its defaults: worse than the value before and off the mean of the last 10 by twice the mean."""
+    flagged = np.zeros(len(values), dtype=bool)
+    recent: list[float] = []
+    for i, value in enumerate(values):
+        if recent:
+            mean = sum(recent[-10:]) / len(recent[-10:])
+            worse = not (i == 0 or value < values[i - 1])
+            flagged[i] = not np.isfinite(value) or (worse and abs(value - mean) >= abs(2.0 * mean))
+        if np.isfinite(value):
+            recent.append(float(value))
+    return flagged
+
+
+RULES: dict[str, Rule] = {
+    "stabilimeter": ours,
+    "OLMo-core 6 SD / 128": flags(olmo_core_spikes),
+    "OLMo 2 7 SD / 1000": flags(olmo2_spikes),
+    "median-MAD 7 / 128": flags(median_mad),
+    "Lightning SpikeDetection": flags(lightning_spike),
+}
+
+
+class Logs:
+    """The labelled runs below a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        labels = json.loads((root / "labels.json").read_text(encoding="utf-8"))
+        self.events: list[dict[str, Any]] = labels["events"]
+        self.clean: list[dict[str, Any]] = labels["clean_runs"]
+
+    def series(self, entry: dict[str, Any], tag: str) -> Series:
+        """The series that a label speaks of."""
+        return run_at(self._home(entry))[tag]
+
+    def losses(self, groups: list[str]) -> list[tuple[str, str, Series]]:
+        """Every training loss of these groups: group, run, series."""
+        entries = {(e["group"], e["run"]): self._home(e) for e in [*self.events, *self.clean] if e["group"] in groups}
+        for (group, _), home in list(entries.items()):
+            entries.update({(group, path.name): path for path in home.parent.iterdir() if path.is_dir()})
+        return [(*name, run_at(home)["loss"]) for name, home in sorted(entries.items()) if "loss" in run_at(home)]
+
+    def _home(self, entry: dict[str, Any]) -> Path:
+        file = self.root / (entry.get("file") or entry["csv"])
+        return file if file.parent.name != entry["run"] else file.parent
+
+
+@cache
+def run_at(path: Path) -> Run:
+    """The run, read once."""
+    return read_run(path)
+
+
+def mode_of(tag: str) -> str:
+    """``max`` for metrics of which more is better."""
+    return "max" if any(word in tag.lower() for word in HIGHER_IS_BETTER) else "min"
+
+
+def interval(series: Series) -> float:
+    """Twice the median logging interval."""
+    return 2.0 * float(np.median(np.diff(series.steps)))
+
+
+def recall(logs: Logs, rule: Rule, left_out: set[str]) -> tuple[dict[str, list[bool]], list[bool], list[float]]:
+    """Found or not by kind, begun at the event or not, and the delays of those found."""
+    found: dict[str, list[bool]] = {}
+    onset, delays = [], []
+    for event in logs.events:
+        if event["certainty"] != "clear" or event["kind"] in left_out:
+            continue
+        series = logs.series(event, event["tag"])
+        near = interval(series)
+        end = event["step_end"] or event["step"]
+        spans = rule(series, mode_of(event["tag"]))
+        hits = [s for s in spans if s[0] <= end + near and s[1] >= event["step"] - near]
+        found.setdefault(event["kind"], []).append(bool(hits))
+        onset.append(any(abs(s[0] - event["step"]) <= near for s in hits))
+        if hits:
+            delays.append(max(0.0, hits[0][0] - event["step"]) / (near / 2.0))
+    return found, onset, delays
+
+
+def false_alarms(logs: Logs, rule: Rule) -> tuple[int, int]:
+    """Alarms on clear clean runs, and the number of points there."""
+    alarms = points = 0
+    for clean in logs.clean:
+        for tag in clean["tags_clean"] if clean["certainty"] == "clear" else ():
+            series = logs.series(clean, tag)
+            alarms += len(rule(series, mode_of(tag)))
+            points += len(series.values)
+    return alarms, points
+
+
+def precision(logs: Logs, rule: Rule, groups: list[str]) -> tuple[int, int, int]:
+    """Alarms on the losses of these groups: right, wrong, and too small to have been labelled."""
+    right = wrong = small = 0
+    for group, run, series in logs.losses(groups):
+        near = interval(series)
+        labels = [
+            (e["step"] - near, (e["step_end"] or e["step"]) + near)
+            for e in logs.events
+            if (e["group"], e["run"], e["tag"]) == (group, run, "loss")
+        ]
+        for first, last in rule(series, "min"):
+            inside = (series.steps >= first) & (series.steps <= last)
+            before = series.values[: int(np.argmax(inside))][-10:]
+            if any(first <= high and last >= low for low, high in labels):
+                right += 1
+            elif np.nanmax(series.values[inside]) < 1.5 * np.nanmedian(before):
+                small += 1
+            else:
+                wrong += 1
+    return right, wrong, small
+
+
+def main() -> None:
+    """Print recall, false alarms and precision of every rule."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("logs", type=Path)
+    parser.add_argument("--complete", nargs="*", default=["a01_base_wmt", "a25_caspr_wmt"], metavar="GROUP")
+    parser.add_argument("--deliberate", nargs="*", default=["schedule_lr_restart", "reinit_by_design"], metavar="KIND")
+    parser.add_argument(
+        "--elsewhere",
+        nargs="*",
+        default=["shared_batch_outlier", "seed_specific_outlier", "outlier_seed", "checkpoint_regression"],
+        metavar="KIND",
+    )
+    arguments = parser.parse_args()
+    logs = Logs(arguments.logs)
+    left_out = {*arguments.deliberate, *arguments.elsewhere}
+    print(f"{'rule':26}{'recall':>14}{'onset':>8}{'delay':>7}{'false/1000':>12}{'precision':>11}{'strict':>8}")
+    by_kind: dict[str, dict[str, str]] = {}
+    for name, rule in RULES.items():
+        found, onset, delays = recall(logs, rule, left_out)
+        alarms, points = false_alarms(logs, rule)
+        right, wrong, small = precision(logs, rule, arguments.complete)
+        hits, total = sum(map(sum, found.values())), sum(map(len, found.values()))
+        exact = f"{right / max(right + wrong, 1):.2f}"
+        strict = f"{right / max(right + wrong + small, 1):.2f}"
+        share = f"{hits}/{total} {hits / total:.0%}"
+        delay = f"{np.mean(delays):.1f}" if delays else "-"
+        rate = f"{1000 * alarms / points:.3f}"
+        print(f"{name:26}{share:>14}{np.mean(onset):>8.0%}{delay:>7}{rate:>12}{exact:>11}{strict:>8}")
+        for kind, marks in found.items():
+            by_kind.setdefault(kind, {})[name] = f"{sum(marks)}/{len(marks)}"
+    print("\nfound, by kind" + " " * 12 + "".join(f"{name.split()[0]:>14}" for name in RULES))
+    for kind, counts in sorted(by_kind.items()):
+        print(f"{kind:26}" + "".join(f"{counts[name]:>14}" for name in RULES))
+
+
+if __name__ == "__main__":
+    main()
