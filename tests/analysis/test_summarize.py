@@ -148,6 +148,16 @@ def test_copies_are_counted_once_and_reported(build):
     assert any("seed=9 repeats seed=1 bit for bit" in note for note in with_copy.notes)
 
 
+def test_a_copy_does_not_make_a_spike_a_shared_one(build):
+    values = build.loss(1)
+    values[500] += 3.0
+    spiky = build.foreign(1, loss=build.points(values))
+    copy = build._run(9, None, RunStatus.UNKNOWN, (), (), spiky._scalars)
+    group = group_of(build, [build.foreign(0), spiky, build.foreign(2), copy])
+    assert not any(incident.shared for run in group.runs for incident in run.incidents)
+    assert group.spike_rate.events == 1
+
+
 def test_unequal_lengths_are_said_and_nothing_is_cut(build):
     short = build.foreign(
         0, loss=build.points(build.loss(0)[:500]), val_loss=build.points(build.val_loss(0).values[:10])

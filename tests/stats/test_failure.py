@@ -130,9 +130,17 @@ def test_divergence_without_end_is_a_collapse_and_the_way_back_from_a_restart_is
     rise = np.concatenate([np.zeros(2000), np.linspace(0, 2, 2000)])
     diverging = [(TRAINED, training()[0][1] + rise)]
     assert collapse_size(EVALUATED, evaluations() + rise[EVALUATED], diverging) == pytest.approx(1.78, abs=0.05)
-    restart = np.concatenate([np.zeros(3000), 2 * np.exp(-np.arange(1000) / 250)])
+    restart = np.concatenate([np.zeros(3000), np.linspace(2, 0.05, 1000)])
     restarted = [(TRAINED, training()[0][1] + restart)]
     assert collapse_size(EVALUATED, evaluations() + restart[EVALUATED], restarted) is None
+
+
+def test_a_tail_that_became_noisy_must_be_worse_by_more():
+    values = evaluations()
+    values[20:] = 1.5 + noise(20, 6, sd=0.1)
+    assert collapse_size(EVALUATED, values, training(end=1.5)) is None
+    values[20:] += 1.0
+    assert collapse_size(EVALUATED, values, training(end=2.5)) == pytest.approx(1.5, abs=0.2)
 
 
 def test_a_run_that_recovers_before_the_end_has_not_collapsed():
