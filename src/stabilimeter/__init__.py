@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from stabilimeter.analysis.compare import compare as compare
     from stabilimeter.analysis.summarize import summarize as summarize
     from stabilimeter.analysis.summary import Summary as Summary
     from stabilimeter.callbacks.monitor import StabilityMonitor as StabilityMonitor
@@ -20,13 +21,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "StabilityMonitor": "stabilimeter.callbacks.monitor",
     "Summary": "stabilimeter.analysis.summary",
+    "compare": "stabilimeter.analysis.compare",
     "detect": "stabilimeter.stats.detection",
     "read_run": "stabilimeter.records.run",
     "read_sweep": "stabilimeter.records.sweep",
     "summarize": "stabilimeter.analysis.summarize",
 }
 
-__all__ = ["StabilityMonitor", "Summary", "__version__", "detect", "read_run", "read_sweep", "summarize"]
+__all__ = ["StabilityMonitor", "Summary", "__version__", "compare", "detect", "read_run", "read_sweep", "summarize"]
 
 
 def __getattr__(name: str) -> object:

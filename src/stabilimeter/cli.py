@@ -28,6 +28,7 @@ EPILOG = """\
 examples:
   stabilimeter summarize multirun/digits_cnn
   stabilimeter summarize logs --metric val_loss --mode min --json summary.json
+  stabilimeter compare runs/main runs/this_branch
   stabilimeter gate multirun/digits_cnn --checks checks.yaml --junit gate.xml
 
 DIR is a sweep of our recipes, or any folder with TensorBoard or CSV logs of several runs.
@@ -46,12 +47,32 @@ examples:
   stabilimeter summarize logs --tensorboard bands && tensorboard --logdir bands
 """
 
+COMPARE_EPILOG = """\
+worse        a larger share of its seeds failed, or the primary metric is worse
+better       the primary metric is better, or fewer seeds failed and it did not suffer
+equivalent   the 95 % interval of the difference lies within the margin
+inconclusive these seeds cannot tell; the answer says how many would
+
+Exact permutation test of the means over the seeds that did not fail; by pairs where both sides have
+the same seeds, six or more. The default margin is the standard deviation over seeds of the baseline.
+
+exit status: 0 whatever the answer; 64 wrong usage, unreadable input, or groups that do not compare
+
+examples:
+  stabilimeter compare runs/main runs/this_branch
+  stabilimeter compare logs/a logs/b --metric val/bleu --mode max --margin 0.2
+  stabilimeter compare multirun multirun --baseline-group lr=0.01 --candidate-group lr=0.03
+"""
+
 GATE_EPILOG = """\
 A checks file is a YAML list; every group of the sweep must pass every line:
   - {score: failure_rate, max: 0}                # as observed
   - {score: stability.given_completion, min: 60} # by its 95 % interval
   - {score: val/accuracy, min: 0.95}             # a metric: by its 95 % interval
   - {score: spike_rate, max: 1e-3}               # a score of one seed: by the worst seed
+With --baseline also, by the 95 % interval of the difference:
+  - {score: val/accuracy, not_worse_than: baseline, margin: 0.01}
+and no larger share of the seeds may fail than in the baseline, as observed.
 
 exit status: 0 pass, 1 fail, 2 inconclusive, 64 wrong usage or unreadable input
 """
@@ -112,6 +133,25 @@ def _parser() -> Parser:
         "--tensorboard", metavar="OUT", type=Path, help="write the bands across seeds as TensorBoard runs below OUT"
     )
     summarize.set_defaults(run=_summarize)
+    compare = commands.add_parser(
+        "compare",
+        help="is the candidate better, worse, equivalent, or can these seeds not tell?",
+        description="Compare two groups of seeds: their metrics, failed seeds, spread and stability.",
+        epilog=COMPARE_EPILOG,
+        formatter_class=plain,
+        allow_abbrev=False,
+    )
+    for side in ("baseline", "candidate"):
+        compare.add_argument(side, metavar=f"{side.upper()}_DIR", type=Path, help=f"folder with the runs of the {side}")
+    _add_reading(compare)
+    compare.add_argument(
+        "--margin", metavar="X", type=_positive, help="largest difference of the primary metric that does not matter"
+    )
+    for side in ("baseline", "candidate"):
+        compare.add_argument(
+            f"--{side}-group", metavar="LABEL", help=f"which group of {side.upper()}_DIR, if it holds several"
+        )
+    compare.set_defaults(run=_compare)
     gate = commands.add_parser(
         "gate",
         help="pass, fail or inconclusive, for CI",
@@ -122,6 +162,12 @@ def _parser() -> Parser:
     )
     _add_common(gate)
     gate.add_argument("--checks", metavar="FILE", type=Path, required=True, help="YAML list of bounds")
+    gate.add_argument(
+        "--baseline",
+        metavar="DIR",
+        type=Path,
+        help="what 'not_worse_than: baseline' compares with",
+    )
     gate.add_argument("--junit", metavar="FILE", type=Path, help="write the result as JUnit XML")
     gate.set_defaults(run=_gate)
     return parser
@@ -129,6 +175,10 @@ def _parser() -> Parser:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dir", metavar="DIR", type=Path, help="folder with the runs")
+    _add_reading(parser)
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON; - is standard output")
     parser.add_argument("--metric", metavar="TAG", help="primary metric (default: what the runs monitored)")
     parser.add_argument("--mode", choices=("min", "max"), help="which direction of the primary metric is better")
@@ -153,13 +203,20 @@ def _finite(text: str) -> float:
     return value
 
 
+def _positive(text: str) -> float:
+    value = _finite(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
+    return value
+
+
 def _summarize(arguments: argparse.Namespace) -> int:
     from stabilimeter.present.publish import publish, summary_json
     from stabilimeter.present.tensorboard import write_summary_runs
     from stabilimeter.present.terminal import render, show
 
     _check_output(arguments.json)
-    sweep, summary = _read(arguments)
+    sweep, summary = _read(arguments, arguments.dir)
     tensorboard_dir = None
     if any(run.manifest is not None for group in sweep.groups for run in group.runs):
         try:
@@ -180,7 +237,39 @@ def _summarize(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _compare(arguments: argparse.Namespace) -> int:
+    import numpy as np
+
+    from stabilimeter.analysis.compare import compare
+    from stabilimeter.analysis.comparison import ComparisonError
+    from stabilimeter.present.comparison import comparison_json, render_comparison
+    from stabilimeter.present.terminal import show
+
+    _check_output(arguments.json)
+    try:
+        comparison = compare(
+            _read_sweep(arguments, arguments.baseline),
+            _read_sweep(arguments, arguments.candidate),
+            rng=np.random.default_rng(0),
+            metric=arguments.metric,
+            mode=arguments.mode,
+            margin=arguments.margin,
+            target=arguments.target,
+            baseline_group=arguments.baseline_group,
+            candidate_group=arguments.candidate_group,
+        )
+    except ComparisonError as error:
+        raise UsageError(str(error)) from error
+    show(render_comparison(comparison), _table_stream(arguments.json))
+    _write(arguments.json, comparison_json(comparison))
+    return 0
+
+
 def _gate(arguments: argparse.Namespace) -> int:
+    from stabilimeter.analysis.comparison import ComparisonError
+    from stabilimeter.analysis.noninferiority import matched_sides
+    from stabilimeter.analysis.side import sides_of
+    from stabilimeter.present.baseline_gate import gate_with_baseline
     from stabilimeter.present.checks import CheckError, read_checks
     from stabilimeter.present.gate import gate
     from stabilimeter.present.junit import junit_xml
@@ -191,8 +280,14 @@ def _gate(arguments: argparse.Namespace) -> int:
     _check_output(arguments.junit)
     try:
         checks = read_checks(arguments.checks)
-        result = gate(_read(arguments)[1], checks)
-    except CheckError as error:
+        sweep, summary = _read(arguments, arguments.dir)
+        if arguments.baseline is None:
+            result = gate(summary, checks)
+        else:
+            baseline = sides_of("baseline", *_read(arguments, arguments.baseline))
+            pairs = matched_sides(baseline, sides_of("candidate", sweep, summary))
+            result = gate_with_baseline(summary, checks, pairs)
+    except (CheckError, ComparisonError) as error:
         raise UsageError(str(error)) from error
     _write(arguments.junit, junit_xml(result))
     show(render_gate(result), _table_stream(arguments.json))
@@ -200,18 +295,15 @@ def _gate(arguments: argparse.Namespace) -> int:
     return EXIT_GATE[result.verdict.value]
 
 
-def _read(arguments: argparse.Namespace) -> "tuple[Sweep, Summary]":
+def _read(arguments: argparse.Namespace, folder: Path) -> "tuple[Sweep, Summary]":
     import numpy as np
 
     from stabilimeter.analysis.primary import UnknownMetricError
     from stabilimeter.analysis.summarize import summarize
     from stabilimeter.present.progress import progress
-    from stabilimeter.records.record_error import RecordError
-    from stabilimeter.records.sweep import read_sweep
 
+    sweep = _read_sweep(arguments, folder)
     try:
-        with progress("reading runs") as on_progress:
-            sweep = read_sweep(arguments.dir, group_by=arguments.group_by, on_progress=on_progress)
         with progress("summarising groups") as on_progress:
             summary = summarize(
                 sweep,
@@ -221,15 +313,23 @@ def _read(arguments: argparse.Namespace) -> "tuple[Sweep, Summary]":
                 target=arguments.target,
                 on_progress=on_progress,
             )
-    except (RecordError, UnknownMetricError) as error:
+    except UnknownMetricError as error:
         raise UsageError(str(error)) from error
-    except ValueError as error:
-        if arguments.target is None:
-            raise
-        raise UsageError(str(error)) from error  # a target, but no metric to reach it
-    except OSError as error:
-        raise UsageError(f"cannot read {error.filename or arguments.dir}: {error.strerror}") from error
     return sweep, summary
+
+
+def _read_sweep(arguments: argparse.Namespace, folder: Path) -> "Sweep":
+    from stabilimeter.present.progress import progress
+    from stabilimeter.records.record_error import RecordError
+    from stabilimeter.records.sweep import read_sweep
+
+    try:
+        with progress("reading runs") as on_progress:
+            return read_sweep(folder, group_by=arguments.group_by, on_progress=on_progress)
+    except RecordError as error:
+        raise UsageError(str(error)) from error
+    except OSError as error:
+        raise UsageError(f"cannot read {error.filename or folder}: {error.strerror}") from error
 
 
 def _table_stream(json_target: str | None) -> TextIO:

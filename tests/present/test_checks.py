@@ -24,6 +24,23 @@ def test_a_file_of_checks_is_read_with_its_lines(file):
     ]
 
 
+def test_margins_against_a_baseline(file):
+    file.write_text(
+        "- {score: val/accuracy, not_worse_than: baseline, margin: 1e-2}\n"
+        "- {score: failure_rate, not_worse_than: baseline, margin: 0}\n"
+    )
+    first, second = read_checks(file)
+    assert first == Check("val/accuracy", "margin", 0.01, f"{file}:1")
+    assert first.bound == "not worse than baseline, margin 0.01"
+    assert second == Check("failure_rate", "margin", 0.0, f"{file}:2")
+
+
+MARGIN_WANTED = (
+    "FILE:1: a check against a baseline has score, not_worse_than and margin, "
+    "such as '- {score: val/accuracy, not_worse_than: baseline, margin: 0.01}'"
+)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -50,13 +67,23 @@ def test_a_file_of_checks_is_read_with_its_lines(file):
         ("- {score: a, min: }", "FILE:1: 'min' must be a finite number, got nothing"),
         ("- {score: a, max: {b: 1}}", "FILE:1: 'max' must be a finite number, got a mapping"),
         ("- {score: a, max: 0, max: 1}", "FILE:1: 'max' is given twice"),
-        ("- {score: a, maximum: 0}", "FILE:1: unknown key 'maximum'; a check has: score, and either min or max"),
         (
-            "- {score: a, not_worse_than: baseline, margin: 0.01}",
-            (
-                "FILE:1: 'not_worse_than' compares with a baseline, which needs a later version of stabilimeter; "
-                "use min or max"
-            ),
+            "- {score: a, maximum: 0}",
+            "FILE:1: unknown key 'maximum'; a check has: score, and min, max or (not_worse_than, margin)",
+        ),
+        ("- {score: a, not_worse_than: baseline}", MARGIN_WANTED),
+        ("- {score: a, margin: 0.01}", MARGIN_WANTED),
+        ("- {score: a, not_worse_than: baseline, margin: 0.01, min: 3}", MARGIN_WANTED),
+        ("- {score: a, not_worse_than: main, margin: 0.01}", "FILE:1: 'not_worse_than' must be 'baseline', got main"),
+        ("- {score: a, not_worse_than: [b], margin: 1}", "FILE:1: 'not_worse_than' must be 'baseline', got a list"),
+        ("- {score: a, not_worse_than: baseline, margin: big}", "FILE:1: 'margin' must be a finite number, got big"),
+        (
+            "- {score: a, not_worse_than: baseline, margin: 0}",
+            "FILE:1: 'margin' must be above 0 (0 or more for failure_rate), got 0",
+        ),
+        (
+            "- {score: failure_rate, not_worse_than: baseline, margin: -0.1}",
+            "FILE:1: 'margin' must be above 0 (0 or more for failure_rate), got -0.1",
         ),
     ],
 )

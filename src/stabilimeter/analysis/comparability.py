@@ -20,12 +20,11 @@ EVALUATION = (("trainer", "limit_val_batches"),)
 LENGTH_TOLERANCE = 0.01
 
 
-def refuse_incomparable(baseline: Side, candidate: Side) -> None:
-    """Refuse two groups of which a comparison would mean nothing.
+def refuse_too_few(baseline: Side, candidate: Side) -> None:
+    """Refuse a side without at least two finished seeds.
 
     Raises:
-        ComparisonError: if a side has fewer than two finished seeds, runs are on both sides, or the sides were measured
-            on different data.
+        ComparisonError: naming the side.
     """
     for side in (baseline, candidate):
         n = len(side.finished)
@@ -34,11 +33,19 @@ def refuse_incomparable(baseline: Side, candidate: Side) -> None:
                 f"{side.name} has {n} finished seed{'' if n == 1 else 's'}: without a spread over seeds no difference "
                 "can be judged; run 2 or more on each side (4 can tell a difference at p < 0.05)"
             )
+
+
+def refuse_incomparable(baseline: Side, candidate: Side) -> None:
+    """Refuse two groups of which a comparison would mean nothing.
+
+    Raises:
+        ComparisonError: if runs are on both sides, or the sides were measured on different data.
+    """
     if baseline.runs is None or candidate.runs is None:
         return
     both = {run.path.resolve() for run in baseline.runs} & {run.path.resolve() for run in candidate.runs}
     if both:
-        raise ComparisonError(f"{len(both)} of the runs are on both sides, for example {sorted(both)[0]}")
+        raise ComparisonError(f"{len(both)} of the runs are on both sides, for example {min(both)}")
     for where, (first, second) in _differing(_identity(baseline), _identity(candidate)).items():
         raise ComparisonError(
             f"measured on different data: {where} is {first} in the baseline and {second} in the candidate"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stabilimeter.analysis.comparability import differences_worth_noting, refuse_incomparable
+from stabilimeter.analysis.comparability import differences_worth_noting, refuse_incomparable, refuse_too_few
 from stabilimeter.analysis.comparison import (
     Answer,
     Comparison,
@@ -90,6 +90,7 @@ def compare_sides(
     margin: float | None = None,
 ) -> Comparison:
     """The same for two groups that were summarised already; the arguments are those of `compare`."""
+    refuse_too_few(baseline, candidate)
     refuse_incomparable(baseline, candidate)
     chosen = _chosen(baseline, candidate, metric, mode)
     if margin is not None and chosen.primary is None:

@@ -96,6 +96,13 @@ def side_of(
     return Side(name, summary.groups[0], runs.runs, summary.half_points)
 
 
+def sides_of(name: str, sweep: Sweep, summary: Summary) -> list[Side]:
+    """Every group of a sweep that was summarised already."""
+    return [
+        Side(name, own, runs.runs, summary.half_points) for runs, own in zip(sweep.groups, summary.groups, strict=True)
+    ]
+
+
 def _chosen(name: str, labels: Sequence[str], wanted: str | None) -> int:
     listed = ", ".join(repr(label) for label in labels[:10]) + (
         f" and {len(labels) - 10} more" if len(labels) > 10 else ""

@@ -8,6 +8,9 @@ from typing import Literal
 import yaml
 
 EXAMPLE = "- {score: failure_rate, max: 0}"
+EXAMPLE_MARGIN = "- {score: val/accuracy, not_worse_than: baseline, margin: 0.01}"
+
+Side = Literal["min", "max", "margin"]
 
 
 class CheckError(ValueError):
@@ -20,28 +23,34 @@ class Check:
 
     Attributes:
         score: Name of the score or metric.
-        side: ``"min"`` if the score must not be below the limit, ``"max"`` if it must not be above.
-        limit: The limit itself, which respects the bound.
+        side: ``"min"`` if the score must not be below the limit, ``"max"`` if it must not be above, ``"margin"`` if it
+            must not be worse than the baseline's by the limit.
+        limit: The limit itself, which respects a minimum or maximum.
         where: File and line, for messages.
     """
 
     score: str
-    side: Literal["min", "max"]
+    side: Side
     limit: float
     where: str
 
     @property
     def bound(self) -> str:
         """The bound as a person writes it: ``max 0``."""
+        if self.side == "margin":
+            return f"not worse than baseline, margin {self.limit:g}"
         return f"{self.side} {self.limit:g}"
 
     def respects(self, value: float) -> bool:
-        """Whether a value lies on the right side; NaN does not."""
+        """Whether a value lies on the right side of a minimum or maximum; NaN does not."""
         return value >= self.limit if self.side == "min" else value <= self.limit
 
 
 def read_checks(path: Path) -> list[Check]:
-    """The checks in a YAML file: a list of ``{score: NAME, min: NUMBER}`` or ``{score: NAME, max: NUMBER}``.
+    """The checks in a YAML file.
+
+    A list of ``{score: NAME, min: NUMBER}``, ``{score: NAME, max: NUMBER}`` or
+    ``{score: NAME, not_worse_than: baseline, margin: NUMBER}``.
 
     Raises:
         CheckError: if the file cannot be read, is not YAML, or holds anything else.
@@ -72,21 +81,35 @@ def _check(node: yaml.Node, where: str) -> Check:
         if name in entries:
             raise CheckError(f"{where}: '{name}' is given twice")
         entries[name] = value
-    if {"not_worse_than", "margin"} & set(entries):
-        raise CheckError(
-            f"{where}: 'not_worse_than' compares with a baseline, which needs a later version of stabilimeter; "
-            "use min or max"
-        )
-    unknown = sorted(set(entries) - {"score", "min", "max"})
+    relative = {"not_worse_than", "margin"} & set(entries)
+    unknown = sorted(set(entries) - {"score", "min", "max", "not_worse_than", "margin"})
     if unknown:
-        raise CheckError(f"{where}: unknown key '{unknown[0]}'; a check has: score, and either min or max")
+        raise CheckError(
+            f"{where}: unknown key '{unknown[0]}'; a check has: score, and min, max or (not_worse_than, margin)"
+        )
     if "score" not in entries:
         raise CheckError(f"{where}: 'score' is missing; write for example '{EXAMPLE}'")
+    if relative:
+        return _margin_check(entries, where)
     if ("min" in entries) == ("max" in entries):
         given = "both" if "min" in entries else "neither"
         raise CheckError(f"{where}: a check has either min or max, got {given}; use one line per bound")
-    side: Literal["min", "max"] = "min" if "min" in entries else "max"
+    side: Side = "min" if "min" in entries else "max"
     return Check(_name(entries["score"], where), side, _number(entries[side], side, where), where)
+
+
+def _margin_check(entries: dict[str, yaml.Node], where: str) -> Check:
+    if set(entries) != {"score", "not_worse_than", "margin"}:
+        raise CheckError(
+            f"{where}: a check against a baseline has score, not_worse_than and margin, such as '{EXAMPLE_MARGIN}'"
+        )
+    score, other = _name(entries["score"], where), entries["not_worse_than"]
+    if not isinstance(other, yaml.ScalarNode) or other.value != "baseline":
+        raise CheckError(f"{where}: 'not_worse_than' must be 'baseline', got {_shown(other)}")
+    margin = _number(entries["margin"], "margin", where)
+    if margin < 0 or (margin == 0 and score != "failure_rate"):
+        raise CheckError(f"{where}: 'margin' must be above 0 (0 or more for failure_rate), got {margin:g}")
+    return Check(score, "margin", margin, where)
 
 
 def _name(node: yaml.Node, where: str) -> str:

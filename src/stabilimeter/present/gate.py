@@ -53,11 +53,12 @@ class CheckResult:
     Attributes:
         check: The check.
         group: Label of the group.
-        value: The score; None if it has no point value.
+        value: The score, or its difference from the baseline; None if it has no point value.
         low: Lower end of what it was judged by; None if there is none.
         high: Upper end.
         verdict: The answer.
         reason: Why, in a sentence; empty if the numbers say it all.
+        n_needed: Seeds per side that would tell, where that is known; see `baseline_gate`.
     """
 
     check: Check
@@ -67,6 +68,7 @@ class CheckResult:
     high: float | None
     verdict: Verdict
     reason: str = ""
+    n_needed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class GateResult:
         return next(v for v in (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS) if v in verdicts)
 
     def to_dict(self) -> dict[str, Any]:
-        """The layout of ``gate --json``; ``n_needed`` waits for comparisons with a baseline."""
+        """The layout of ``gate --json``."""
         checks = [
             {
                 "score": result.check.score,
@@ -92,7 +94,7 @@ class GateResult:
                 "high": result.high,
                 "bound": result.check.bound,
                 "verdict": result.verdict.value,
-                "n_needed": None,
+                "n_needed": result.n_needed,
                 "reason": result.reason or None,
             }
             for result in self.results
@@ -110,6 +112,8 @@ def gate(summary: Summary, checks: Sequence[Check]) -> GateResult:
         raise CheckError("nothing to judge: no checks" if not checks else "nothing to judge: the sweep has no groups")
     names = score_names(summary)
     for check in checks:
+        if check.side == "margin":
+            raise CheckError(f"{check.where}: 'not_worse_than: baseline' needs --baseline DIR")
         if check.score not in names:
             raise CheckError(f"{check.where}: unknown score '{check.score}'; {_choices(check.score, names)}")
     results = [_judged(group, check) for group in summary.groups for check in checks]
