@@ -126,7 +126,12 @@ def fitted(make_trainer):
 
 
 def done(guard):
-    return [(action.evidence["action"], action.step, action.evidence["series"]) for action in guard.actions]
+    """What was done at each step; an action may take in several steps in a row."""
+    return [
+        (action.evidence["action"], action.step + i, action.evidence["series"])
+        for action in guard.actions
+        for i in range(action.evidence["steps"])
+    ]
 
 
 SETUPS = [
@@ -230,6 +235,7 @@ class TestSkip:
         guard = SpikeGuard("skip", max_skips=2)
         trainer = fitted(batches(bad=range(40, 45)), guard)
         assert [rung for rung, *_ in done(guard)] == ["skip"] * 5
+        assert [(a.step, a.end_step) for a in guard.actions] == [(40, 44)]
         assert all(t.isfinite().all() for t in trainer.lightning_module.parameters())
 
 
@@ -346,6 +352,17 @@ class TestRecord:
         assert acts[0].baseline < 10 < acts[0].value
         assert run.status is RunStatus.STOPPED
         assert run["train/loss"].steps[-1] == 43
+
+    @pytest.mark.filterwarnings("ignore:StabilityMonitor.*not finite:UserWarning")
+    def test_a_long_action_is_told_now_and_then(self, make_trainer, tmp_path, caplog):
+        module = Learner(batches(bad=range(30, 60)))
+        make_trainer(StabilityMonitor(), SpikeGuard("skip"), limit_val_batches=0).fit(module)
+        told = [record.getMessage() for record in caplog.records if "SpikeGuard" in record.getMessage()]
+        assert [text.rpartition(", ")[2] for text in told[1:]] == [f"{n} in a row" for n in (2, 4, 8, 16, 30)]
+        [act] = [incident for incident in read_run(tmp_path).incidents if incident.key.startswith("guard/")]
+        assert (act.key, act.kind, act.step, act.end_step) == ("guard/skip", Kind.NONFINITE, 30, 59)
+        assert act.evidence["steps"] == 30
+        assert math.isnan(act.evidence["loss"])
 
     def test_nothing_is_written_without_a_record(self, make_trainer, tmp_path):
         guard = SpikeGuard("skip")

@@ -80,7 +80,7 @@ class SpikeGuard(Callback):
     def __init__(
         self,
         action: str = "skip",
-        max_skips: int = 10,
+        max_skips: int = 5,
         max_rollbacks: int = 3,
         cooldown_steps: int = 100,
         snapshot_every_n_steps: int = 50,
@@ -299,6 +299,7 @@ class SpikeGuard(Callback):
             return
         if self._unread:
             self._read()
+        self._report.close()
         self._hold.release_schedules()
         self._hold.release_scaler()
         self._state = self._present_state()
