@@ -3,7 +3,16 @@ import math
 import numpy as np
 import pytest
 
-from stabilimeter.stats.window import CAPACITY, Window, accepted, forecast, local_level, middle_and_scale, restarted
+from stabilimeter.stats.window import (
+    CAPACITY,
+    Window,
+    accepted,
+    bridged,
+    forecast,
+    local_level,
+    middle_and_scale,
+    restarted,
+)
 
 
 def window_of(values) -> Window:
@@ -78,3 +87,10 @@ def test_a_restart_keeps_only_where_the_series_came_from():
     assert window.values == (20.0, 21.0)
     assert window.last.residuals == (1.0,)
     assert (window.first, window.best, window.roughest, window.seen) == (9.0, 3.0, math.inf, 1)
+
+
+def test_the_first_value_back_leaves_no_residual():
+    window = window_of([9.0, 4.0, 3.0])
+    bridge = bridged(window, 5.0)
+    assert bridge._replace(values=window.values) == window
+    assert accepted(bridge, 4.5).last.residuals[-1] == -0.5

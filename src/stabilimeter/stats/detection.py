@@ -31,7 +31,7 @@ from stabilimeter.stats import tail
 from stabilimeter.stats.drift import Drift, alarm, followed, over
 from stabilimeter.stats.episode import SETTLING_POINTS, Episode, Rule, incident, judged, worsening
 from stabilimeter.stats.incident import Incident, Kind
-from stabilimeter.stats.window import YOUNG, Forecast, Track, Window, accepted, forecast, restarted
+from stabilimeter.stats.window import YOUNG, Forecast, Track, Window, accepted, bridged, forecast, restarted
 
 ALARM_RATE = 1e-4
 """Default chance, at most, of flagging a value of stationary noise."""
@@ -111,7 +111,7 @@ def step(state: State, step: int, value: float) -> tuple[State, Incident | None]
         episode = episode._replace(back=episode.back + 1)
         if episode.back < min(1 + episode.outside // 4, 4):
             return state._replace(episode=episode, flagged=False), None
-        window = accepted(episode.window or state.window, y)
+        window = bridged(episode.window or state.window, y)
         ended = incident(state.rule, episode, recovered_at=step, window=window)
         calm = state.calm if ended.kind is Kind.SPIKE else 0
         return state._replace(window=window, episode=None, flagged=False, calm=calm), ended

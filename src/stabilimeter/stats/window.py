@@ -114,6 +114,14 @@ def accepted(window: Window, value: float) -> Window:
     )
 
 
+def bridged(window: Window, value: float) -> Window:
+    """The window after the first value that is back from an episode: the level goes on from it.
+
+    How far it is from the level before the episode says nothing about ordinary noise, so it leaves no residual.
+    """
+    return window._replace(values=(*window.values, value)[-_LEVEL_SPAN:])
+
+
 def restarted(window: Window, values: Iterable[float]) -> Window:
     """A window of these values alone; only where the series began and how good it has been is kept."""
     window = Window(magnitude=window.magnitude, first=window.first, best=window.best)
