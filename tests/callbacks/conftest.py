@@ -127,7 +127,9 @@ def recorded(make_trainer: Callable[..., Trainer], tmp_path: Path) -> Callable[.
     """Fit a module with a monitor, and read the record back."""
 
     def fit(module: LightningModule, *others: Any, monitor: StabilityMonitor | None = None, **kwargs: Any) -> Run:
-        trainer = make_trainer(monitor or StabilityMonitor(), *others, **{"limit_val_batches": 0, **kwargs})
+        trainer = make_trainer(
+            monitor or StabilityMonitor(strided_every_n_steps=1), *others, **{"limit_val_batches": 0, **kwargs}
+        )
         trainer.fit(module)
         return read_run(tmp_path)
 

@@ -117,7 +117,7 @@ def reads_per_batch(make_trainer, probe_class, monitor, num_tensors, **kwargs):
 )
 @pytest.mark.parametrize("num_tensors", [6, 300])
 def test_no_read_off_the_flush_and_few_at_it(make_trainer, probe_class, num_tensors, clipping):
-    monitor = StabilityMonitor(flush_every_n_steps=5, layers_every_n_steps=2)
+    monitor = StabilityMonitor(flush_every_n_steps=5, strided_every_n_steps=2)
     reads = reads_per_batch(make_trainer, probe_class, monitor, num_tensors, **clipping)
     flushes = {4, 9}
     assert [count for batch, count in enumerate(reads) if batch not in flushes] == [0] * 10

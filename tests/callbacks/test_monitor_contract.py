@@ -63,7 +63,7 @@ class TestEnding:
     def test_exception_before_the_loss_of_a_done_step_is_known(self, make_trainer, probe_class, tmp_path):
         module = probe_class()
         with pytest.raises(ZeroDivisionError):
-            make_trainer(Stop(5, boom), StabilityMonitor(), limit_val_batches=0).fit(module)
+            make_trainer(Stop(5, boom), StabilityMonitor(strided_every_n_steps=1), limit_val_batches=0).fit(module)
         run = read_run(tmp_path)
         np.testing.assert_array_equal(run["train/loss"].steps, np.arange(4))
         np.testing.assert_allclose(run["update/norm"].values, module.update_norms, rtol=1e-5)
@@ -168,7 +168,7 @@ class TestAgain:
 
         def trainer(folder, *callbacks, **kwargs):
             return make_trainer(
-                StabilityMonitor(flush_every_n_steps=flush_every),
+                StabilityMonitor(flush_every_n_steps=flush_every, strided_every_n_steps=4),
                 *callbacks,
                 default_root_dir=folder,
                 max_epochs=4,
@@ -238,7 +238,7 @@ class TestFolder:
         assert "train/loss" in read_run(tmp_path / "tb" / "version_3")
 
     def test_two_monitors_in_one_trainer(self, make_trainer, probe_class, tmp_path):
-        monitors = [StabilityMonitor(dirpath=tmp_path / name) for name in "ab"]
+        monitors = [StabilityMonitor(dirpath=tmp_path / name, strided_every_n_steps=3) for name in "ab"]
         make_trainer(*monitors, limit_val_batches=0, gradient_clip_val=0.1).fit(probe_class())
         a, b = read_run(tmp_path / "a"), read_run(tmp_path / "b")
         for key in ("train/loss", "grad/norm", "grad/norm_clipped", "update/norm"):
@@ -446,7 +446,7 @@ class TestArguments:
         ("arguments", "message"),
         [
             ({"flush_every_n_steps": 0}, "flush_every_n_steps must be"),
-            ({"layers_every_n_steps": 2.5}, "layers_every_n_steps must be"),
+            ({"strided_every_n_steps": 2.5}, "strided_every_n_steps must be"),
             ({"monitor": "val_loss", "mode": "lowest"}, "mode must be 'min' or 'max'"),
             ({"monitor": "val_loss"}, "monitor and mode go together"),
         ],
@@ -454,6 +454,15 @@ class TestArguments:
     def test_bad_arguments_are_refused_at_once(self, arguments, message):
         with pytest.raises(ValueError, match=message):
             StabilityMonitor(**arguments)
+
+    def test_what_takes_a_pass_over_all_parameters_is_measured_at_a_stride(self, recorded, probe_class):
+        module = probe_class()
+        run = recorded(module, monitor=StabilityMonitor(strided_every_n_steps=5, flush_every_n_steps=4), max_epochs=2)
+        for key in ("update/norm", "update/ratio"):
+            np.testing.assert_array_equal(run[key].steps, [0, 5, 10, 15, 20])
+        np.testing.assert_allclose(run["update/norm"].values, module.update_norms[::5], rtol=1e-5)
+        np.testing.assert_array_equal(run.vectors("grad/layer_norms")[0], [0, 5, 10, 15, 20])
+        assert len(run["grad/norm"].steps) == 24
 
     def test_without_per_layer_norms(self, recorded, probe_class):
         run = recorded(probe_class(), monitor=StabilityMonitor(per_layer=False))

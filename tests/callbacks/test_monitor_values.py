@@ -28,8 +28,8 @@ def check(run, module, *, clipped=False, rtol=1e-5):
         np.testing.assert_array_equal(run[key].steps, steps, err_msg=key)
         np.testing.assert_allclose(run[key].values, values, rtol=rtol, err_msg=key)
     at, vectors, names = run.vectors("grad/layer_norms")
-    np.testing.assert_array_equal(at, steps[::25])
-    np.testing.assert_allclose(vectors, module.layer_norms[::25], rtol=rtol)
+    np.testing.assert_array_equal(at, steps)
+    np.testing.assert_allclose(vectors, module.layer_norms, rtol=rtol)
     assert names == tuple(name for name, _ in module.named_parameters())
 
 
@@ -221,5 +221,5 @@ class TestLargeTensors:
         module = probe_class(lambda p: torch.optim.AdamW(p, lr=1e-3))
         module.net = nn.Sequential(nn.Linear(6, 300), nn.Tanh(), nn.Linear(300, 300), nn.Tanh(), nn.Linear(300, 2))
         run = recorded(module)
-        check(run, module, rtol=0.03)
+        check(run, module, rtol=0.01)
         assert not np.allclose(run["update/norm"].values, module.update_norms, rtol=1e-6)  # else it was not sampled

@@ -22,7 +22,11 @@ def states_after(make_trainer, probe_class, monitored, optimizer, **kwargs):
     random.seed(3)
     module = Dropped(optimizer)
     module.net = nn.Sequential(nn.Linear(6, 300), nn.Tanh(), nn.Linear(300, 2))
-    trainer = make_trainer(*([StabilityMonitor(flush_every_n_steps=5)] if monitored else []), max_epochs=2, **kwargs)
+    trainer = make_trainer(
+        *([StabilityMonitor(flush_every_n_steps=5, strided_every_n_steps=2)] if monitored else []),
+        max_epochs=2,
+        **kwargs,
+    )
     trainer.fit(module)
     weights = [p.detach().clone() for p in module.parameters()]
     moments = [v for state in trainer.optimizers[0].state.values() for v in state.values() if torch.is_tensor(v)]

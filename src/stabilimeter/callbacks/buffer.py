@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -75,38 +76,34 @@ class Buffer:
         num_rows = len(columns[0]) if columns else 0
         together = combine and self._world_size > 1
         values = np.empty((num_rows, len(columns)))
-        segments: list[Tensor] = []
-        is_norm: list[bool] = []
         sent: list[int] = []
+        scalars: list[Tensor] = []
         for i, column in enumerate(columns):
-            if num_rows and ((together and self._shared[i]) or any(isinstance(value, Tensor) for value in column)):
-                segments.append(self._stacked(column))
-                is_norm += [self._is_norm[i]] * num_rows
+            if (together and self._shared[i]) or any(isinstance(value, Tensor) for value in column):
                 sent.append(i)
+                scalars += self._as_tensors(column)
             else:
                 values[:, i] = [math.nan if value is None else float(value) for value in column]
-        for vector in vectors:
-            segments.append(vector.to(self._device, self._dtype))
-            is_norm += [self._sharded] * vector.numel()
-        arrived: list[NDArray[np.float64]] = []
-        if segments:
-            flat = torch.cat(segments)
+        parts = [torch.stack(scalars).to(self._device, self._dtype)] if scalars else []
+        parts += [vector.to(self._device, self._dtype) for vector in vectors]
+        host = np.empty(0)
+        if parts:
+            flat = torch.cat(parts)
             if together:
-                mask = torch.tensor(is_norm, device=flat.device)
-                flat = combined_over_ranks(flat, mask, self._world_size)
+                norms = [self._is_norm[i] for i in sent for _ in range(num_rows)]
+                norms += [self._sharded] * (len(flat) - len(norms))
+                flat = combined_over_ranks(flat, torch.tensor(norms, device=flat.device), self._world_size)
             host = flat.cpu().numpy().astype(np.float64)
-            ends = np.cumsum([segment.numel() for segment in segments])[:-1]
-            arrived = np.split(host, ends)
-        for i, segment in zip(sent, arrived, strict=False):
-            values[:, i] = segment
+        values[:, sent] = host[: num_rows * len(sent)].reshape(len(sent), num_rows).T
+        ends = num_rows * len(sent) + np.cumsum([0] + [vector.numel() for vector in vectors])
+        arrived = [host[start:end] for start, end in pairwise(ends)]
         measured = np.array([[value is not None for value in column] for column in columns], dtype=bool)
-        return Measurements(values, measured.reshape(len(columns), num_rows).T, arrived[len(sent) :])
+        return Measurements(values, measured.reshape(len(columns), num_rows).T, arrived)
 
-    def _stacked(self, column: Sequence[Measured]) -> Tensor:
-        """The values of a column as one vector on the device, NaN where there is none."""
+    def _as_tensors(self, column: Sequence[Measured]) -> list[Tensor]:
+        """The values of a column as 0-d tensors on one device, NaN where there is none."""
         first = next((value for value in column if isinstance(value, Tensor)), None)
-        if first is None:
+        if first is None or first.device != self._device:
             first = torch.zeros((), device=self._device, dtype=self._dtype)
         absent = torch.full_like(first, math.nan)
-        tensors = [value if isinstance(value, Tensor) else absent for value in column]
-        return torch.stack(tensors).to(self._device, self._dtype)
+        return [value.to(self._device) if isinstance(value, Tensor) else absent for value in column]

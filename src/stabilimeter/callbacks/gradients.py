@@ -90,7 +90,7 @@ class _Group:
 
     def _local(self, gradients: list[Tensor]) -> list[Tensor]:
         """What this rank holds, as dense tensors; duplicate entries of a sparse gradient are summed first."""
-        if not self._has_dtensors and all([gradient.layout is torch.strided for gradient in gradients]):
+        if not self._has_dtensors and all(gradient.layout is torch.strided for gradient in gradients):
             return gradients
         return [
             local_part(gradient) if gradient.layout is torch.strided else gradient.coalesce().values()

@@ -24,7 +24,7 @@ class Instruments:
         module: Its module.
         signals: What to measure, per optimizer.
         layers: Parameters of per-tensor vectors, per optimizer.
-        vector_stride: Measure vectors at every so many steps of an optimizer.
+        stride: Measure strided signals at every so many steps of an optimizer.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Instruments:
         *,
         signals: Sequence[Sequence[Signal]],
         layers: Sequence[Sequence[Tensor]],
-        vector_stride: int,
+        stride: int,
     ) -> None:
         self._trainer = trainer
         self._automatic = module.automatic_optimization
@@ -46,7 +46,7 @@ class Instruments:
                 optimizer,
                 measured,
                 layers=parameters,
-                vector_stride=vector_stride,
+                stride=stride,
                 clipping_follows=clips and not is_overridden("configure_gradient_clipping", module),
                 strategy=trainer.strategy,
                 world_size=trainer.world_size,
@@ -86,7 +86,7 @@ class Instruments:
                 if not self._automatic and not track.has_loss and isinstance(loss, Tensor):
                     track.set_loss(loss.detach().clone())  # the user called backward without Lightning
                 track.end_step()
-            track.end_batch(self._trainer.current_epoch, batch_idx)
+                track.end_batch(self._trainer.current_epoch, batch_idx)
 
     def pause(self) -> None:
         """Time spent until now belongs to no step."""

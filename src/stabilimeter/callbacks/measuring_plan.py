@@ -18,8 +18,9 @@ class MeasuringPlan:
         keys: Key of each scalar signal, in the order of the columns.
         vector_keys: Key of each vector signal.
         reductions: How ranks are combined, per column.
-        scalars: Per moment, the columns to fill and what to fill them with.
-        vectors: Per moment, what gives a vector: index into ``vector_keys``, and the function.
+        scalars: Per moment, the columns to fill at every step, and what to fill them with.
+        strided: The same for the columns to fill at a stride.
+        vectors: Per moment, what gives a vector at a stride: index into ``vector_keys``, and the function.
     """
 
     def __init__(self, signals: Sequence[Signal]) -> None:
@@ -30,15 +31,19 @@ class MeasuringPlan:
         self.vector_keys = [signal.spec.key for signal in vectors]
         self.reductions = [Reduction(signal.spec.reduction) for signal in scalars + ratios]
         self.scalars: dict[Moment, list[tuple[int, Measure]]] = {moment: [] for moment in Moment}
+        self.strided: dict[Moment, list[tuple[int, Measure]]] = {moment: [] for moment in Moment}
         self.vectors: dict[Moment, list[tuple[int, Measure]]] = {moment: [] for moment in Moment}
         for column, signal in enumerate(scalars):
-            self.scalars[signal.moment].append((column, signal.measure))
+            self._columns_of(signal).append((column, signal.measure))
         for column, signal in enumerate(ratios, start=len(scalars)):
             if signal.divided_by is not None:
-                self.scalars[signal.moment].append((column, signal.divided_by))
+                self._columns_of(signal).append((column, signal.divided_by))
         for index, signal in enumerate(vectors):
             self.vectors[signal.moment].append((index, signal.measure))
         self._numerators = [scalars.index(signal) for signal in ratios]
+
+    def _columns_of(self, signal: Signal) -> list[tuple[int, Measure]]:
+        return (self.strided if signal.strided else self.scalars)[signal.moment]
 
     def signal_values(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
         """The values of the scalar signals, shape (num_rows, num_scalars), from those of all columns."""

@@ -1,6 +1,7 @@
 """`StabilityMonitor`: one line in ``Trainer(callbacks=[...])`` gives a run signals, incidents and a record."""
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,16 @@ from stabilimeter.callbacks.signal import AnySignal, DerivedSignal, Signal
 from stabilimeter.callbacks.signals import DEFAULT_SIGNALS
 from stabilimeter.records.manifest import RunStatus
 
+_SIGN_OF_LIFE_S = 5.0
+"""A record without any for a minute counts as dead on other hosts."""
+
 
 class StabilityMonitor(Callback):
     """Measures a training run without slowing it down, and records it for ``stabilimeter summarize``.
 
     At every optimizer step: loss (undivided under accumulation), its rolling variance and noise, gradient norm before
-    and after clipping, how often clipping bites, size of the update and its ratio to the weights, learning rate, step
-    time; every few steps the gradient norm of each parameter. After every evaluation: the metrics that `self.log` has
+    and after clipping, how often clipping bites, learning rate, step time. Every few steps: size of the update and its
+    ratio to the weights, gradient norm of each parameter. After every evaluation: the metrics that `self.log` has
     updated. Nothing is read back from the device before a flush, weights and random states are those of an unmonitored
     run.
 
@@ -40,7 +44,8 @@ class StabilityMonitor(Callback):
         signals: What to measure; None for `DEFAULT_SIGNALS`.
         per_layer: Also record vectors with one number per parameter tensor.
         flush_every_n_steps: Copy measurements to the host, look for incidents and write, every so many steps.
-        layers_every_n_steps: Measure those vectors at every so many steps of an optimizer.
+        strided_every_n_steps: Measure what takes a pass over all parameters (size of the update, norm per parameter) at
+            every so many steps of an optimizer.
         dirpath: Folder of the run; None for that of its first logger, else ``default_root_dir``.
         group: Key that runs share which differ in the seed only; None for a hash of the configuration without seed.
         seed: The seed; None for that of ``seed_everything``.
@@ -63,7 +68,7 @@ class StabilityMonitor(Callback):
         signals: Sequence[AnySignal] | None = None,
         per_layer: bool = True,
         flush_every_n_steps: int = 50,
-        layers_every_n_steps: int = 25,
+        strided_every_n_steps: int = 20,
         dirpath: str | os.PathLike[str] | None = None,
         group: str | None = None,
         seed: int | None = None,
@@ -72,11 +77,11 @@ class StabilityMonitor(Callback):
     ) -> None:
         super().__init__()
         chosen = tuple(DEFAULT_SIGNALS if signals is None else signals)
-        _check(chosen, flush_every_n_steps, layers_every_n_steps, monitor, mode)
+        _check(chosen, flush_every_n_steps, strided_every_n_steps, monitor, mode)
         if not per_layer:
             chosen = tuple(signal for signal in chosen if isinstance(signal, DerivedSignal) or not signal.vector)
         self._settings = Settings(
-            chosen, layers_every_n_steps, flush_every_n_steps, dirpath, group, seed, monitor, mode
+            chosen, strided_every_n_steps, flush_every_n_steps, dirpath, group, seed, monitor, mode
         )
         keys = [signal.spec.key for signal in chosen]
         self._state_key = self._generate_state_key(dirpath=None if dirpath is None else str(dirpath), signals=keys)
@@ -87,6 +92,7 @@ class StabilityMonitor(Callback):
         self._planned_steps: int | None = None
         self._state: dict[str, Any] = {}
         self._trainer: Any = None
+        self._next_sign_of_life = 0.0
 
     @property
     def state_key(self) -> str:
@@ -148,8 +154,8 @@ class StabilityMonitor(Callback):
         self._instruments.end_batch(outputs, batch_idx)
         if len(self._instruments) >= self._settings.flush_every_n_steps:
             self._flush(combine=True)
-        elif self._journal is not None:
-            self._journal.heartbeat()
+        else:
+            self._show_alive()
 
     # Evaluations
 
@@ -160,8 +166,7 @@ class StabilityMonitor(Callback):
 
     def on_validation_batch_end(self, *_: Any, **__: Any) -> None:
         """Show that the run is alive."""
-        if self._journal is not None:
-            self._journal.heartbeat()
+        self._show_alive()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the metrics of this validation."""
@@ -215,6 +220,11 @@ class StabilityMonitor(Callback):
             reason += f" (the last measurements are lost: {error})"
         self._close(trainer, status, reason)
 
+    def _show_alive(self) -> None:
+        if self._journal is not None and time.monotonic() > self._next_sign_of_life:
+            self._next_sign_of_life = time.monotonic() + _SIGN_OF_LIFE_S
+            self._journal.heartbeat()
+
     def _enter_metrics(self, trainer: Trainer, metrics: dict[str, float]) -> None:
         if self._journal is not None:
             self._journal.enter_metrics(last_step_done(trainer), metrics)
@@ -248,9 +258,9 @@ class StabilityMonitor(Callback):
 
 
 def _check(
-    signals: Sequence[AnySignal], flush_every: int, layers_every: int, monitor: str | None, mode: str | None
+    signals: Sequence[AnySignal], flush_every: int, strided_every: int, monitor: str | None, mode: str | None
 ) -> None:
-    for name, number in (("flush_every_n_steps", flush_every), ("layers_every_n_steps", layers_every)):
+    for name, number in (("flush_every_n_steps", flush_every), ("strided_every_n_steps", strided_every)):
         if not isinstance(number, int) or number < 1:
             raise ValueError(f"{name} must be a whole number of steps, at least 1, got {number!r}")
     if mode not in (None, "min", "max"):

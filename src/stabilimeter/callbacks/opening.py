@@ -25,7 +25,7 @@ class Settings:
     """What the user asked for; see `StabilityMonitor`."""
 
     signals: tuple[AnySignal, ...]
-    layers_every_n_steps: int
+    strided_every_n_steps: int
     flush_every_n_steps: int
     dirpath: str | os.PathLike[str] | None
     group: str | None
@@ -91,7 +91,7 @@ def opened_instruments(
         module,
         signals=[course.measured for course in found],
         layers=[course.layers for course in found],
-        vector_stride=settings.layers_every_n_steps,
+        stride=settings.strided_every_n_steps,
     )
 
 

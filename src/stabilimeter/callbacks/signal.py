@@ -35,19 +35,21 @@ class Reduction(str, Enum):
 
 @dataclass(frozen=True)
 class Signal:
-    """Something measured at every optimizer step (or, for a vector, at a stride).
+    """Something measured at every optimizer step, or at a stride.
 
     Attributes:
         spec: Key, unit, `Moment` and `Reduction`.
         measure: Reads a `StepView` at that moment. It must not read the device: it returns 0-d tensors as they are.
         divided_by: A second measurement, with the same moment and reduction, that divides the first after both have
             been combined over the ranks (a ratio of norms is not a norm of ratios).
-        vector: One number per parameter tensor instead of one number.
+        strided: Measured at a stride only, because it costs a pass over all parameters.
+        vector: One number per parameter tensor instead of one number; always at the stride.
     """
 
     spec: SignalSpec
     measure: Callable[[StepView], Measured]
     divided_by: Callable[[StepView], Measured] | None = None
+    strided: bool = False
     vector: bool = False
 
     @property

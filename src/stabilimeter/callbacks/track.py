@@ -55,7 +55,7 @@ class Track:
         optimizer: The optimizer.
         signals: What to measure.
         layers: Parameters of per-tensor vectors, in the order of their names.
-        vector_stride: Measure vectors at every so many steps of this optimizer, from its first on.
+        stride: Measure strided signals at every so many steps of this optimizer, from its first on.
         clipping_follows: Clipping comes after ``on_before_optimizer_step``; the gradients are measured there, together.
         strategy: The Trainer's strategy.
         world_size: Number of ranks.
@@ -67,7 +67,7 @@ class Track:
         signals: Sequence[Signal],
         *,
         layers: Sequence[Tensor],
-        vector_stride: int,
+        stride: int,
         clipping_follows: bool,
         strategy: Any,
         world_size: int,
@@ -75,7 +75,7 @@ class Track:
         self._optimizer = optimizer
         self._plan = MeasuringPlan(signals)
         self._layers = layers
-        self._vector_stride = vector_stride
+        self._stride = stride
         self._clipping_follows = clipping_follows
         self._strategy = strategy
         self._world_size = world_size
@@ -84,7 +84,7 @@ class Track:
         sharded = is_sharded(self._parameters, strategy)
         self._buffer = Buffer(self._plan.reductions, device=device, world_size=world_size, sharded=sharded)
         self._row: list[Measured] = []
-        self._is_open = self._has_gradients = self._has_stepped = False
+        self._is_open = self._has_gradients = self._has_stepped = self._is_on_stride = False
         self.num_steps = 0
         self._stopwatch = Stopwatch()
         self._forget_rows()
@@ -138,7 +138,7 @@ class Track:
             return
         if not self._has_gradients:
             self._measure_gradients()
-        if self._measures_updates:
+        if self._measures_updates():
             self._sketch.after_step()
             self._measure(Moment.UPDATE)
         self._has_stepped = True
@@ -198,7 +198,8 @@ class Track:
         self._row = [None] * len(self._plan.reductions)
         self._is_open, self._has_gradients, self._has_stepped = True, False, False
         self._view.begin(step, groups[0].get("lr"))
-        if self._measures_updates:
+        self._is_on_stride = self.num_steps % self._stride == 0
+        if self._measures_updates():
             self._sketch.before_step()
 
     def _measure_gradients(self) -> None:
@@ -209,13 +210,20 @@ class Track:
     def _measure(self, moment: Moment) -> None:
         for column, measure in self._plan.scalars[moment]:
             self._row[column] = measure(self._view)
-        vectors = self._plan.vectors[moment]
-        if vectors and self.num_steps % self._vector_stride == 0:
-            for index, measure in vectors:
-                vector = measure(self._view)
-                if isinstance(vector, Tensor):
-                    self._buffer.add_vector(vector)
-                    self._vector_rows.append((self._plan.vector_keys[index], self._view.step))
+        if not self._is_on_stride:
+            return
+        for column, measure in self._plan.strided[moment]:
+            self._row[column] = measure(self._view)
+        for index, measure in self._plan.vectors[moment]:
+            vector = measure(self._view)
+            if isinstance(vector, Tensor):
+                self._buffer.add_vector(vector)
+                self._vector_rows.append((self._plan.vector_keys[index], self._view.step))
+
+    def _measures_updates(self) -> bool:
+        """Whether something looks at the update of the open step."""
+        plan = self._plan
+        return bool(plan.scalars[Moment.UPDATE]) or (self._is_on_stride and bool(plan.strided[Moment.UPDATE]))
 
     def _look_at_parameters(self) -> None:
         groups = self._optimizer.param_groups
@@ -226,7 +234,6 @@ class Track:
         self._gradients = Gradients(self._parameters, count, self._layers)
         self._sketch = UpdateSketch(self._parameters, count)
         self._view = StepView(self._gradients, self._sketch)
-        self._measures_updates = bool(self._plan.scalars[Moment.UPDATE] or self._plan.vectors[Moment.UPDATE])
 
     def _forget_rows(self) -> None:
         self._steps: list[int] = []

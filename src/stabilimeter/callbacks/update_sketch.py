@@ -1,8 +1,9 @@
-"""How far a step moved the parameters, and how large they are, at a small share of the cost of reading them all.
+"""How far a step moved the parameters, and how large they are, without a second copy of the model.
 
-``||p_after - p_before||`` needs a copy of every parameter at every step. A tensor of at most 4096 elements is copied
-whole; from a larger one 256 runs of 16 neighbours (a cache line each), spread evenly, stand for it, scaled to its size.
-A model whose tensors are all small is therefore measured exactly; for others `signals/update_norm.py` states the error.
+``||p_after - p_before||`` needs the parameters from before the step. A tensor of at most 65,536 elements is copied
+whole; from a larger one about 4096 runs of 16 neighbours (a cache line each) stand for it, scaled to its size. So the
+memory taken is bounded per tensor, and a model whose tensors are small is measured exactly; for others
+`signals/update_norm.py` states the error.
 """
 
 import math
@@ -11,10 +12,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from stabilimeter.callbacks.sharding import is_dtensor, local_part
+from stabilimeter.callbacks.sharding import local_part
 
 _RUN = 16
-_RUNS = 256
+_RUNS = 4096
 _SAMPLE = _RUN * _RUNS
 
 
@@ -33,7 +34,6 @@ class UpdateSketch:
     def __init__(self, parameters: Sequence[Tensor], holders: Sequence[float]) -> None:
         self._parameters = parameters
         self._holders = holders
-        self._has_dtensors = any(is_dtensor(p) for p in parameters)
         self._addresses: list[int] | None = None
         self._samples: list[_Sample] = []
         self.update_norm: Tensor | None = None
@@ -41,17 +41,17 @@ class UpdateSketch:
 
     def before_step(self) -> None:
         """Remember the parameters as they are now."""
-        self.update_norm = self.weight_norm = None
-        local = [local_part(p) for p in self._parameters] if self._has_dtensors else self._parameters
+        local = [local_part(p) for p in self._parameters]
         addresses = [p.data_ptr() for p in local]
         if addresses != self._addresses:  # some strategies give parameters new storage; views must follow
             by_device: dict[torch.device, list[tuple[Tensor, float]]] = {}
             for parameter, count in zip(local, self._holders, strict=True):
-                by_device.setdefault(parameter.device, []).append((parameter.detach(), count))
+                if parameter.numel():
+                    by_device.setdefault(parameter.device, []).append((parameter.detach(), count))
             self._samples = [_Sample(members) for members in by_device.values()]
             self._addresses = addresses
         for sample in self._samples:
-            sample.before_step()
+            sample.copy_to_before()
 
     def after_step(self) -> None:
         """Compare the parameters with what `before_step` remembered."""
@@ -65,28 +65,33 @@ class UpdateSketch:
 
 
 class _Sample:
-    """The sampled elements of the parameters of one device, as views, and a buffer for their old values."""
+    """The sampled elements of the parameters of one device, as views, and buffers for their values."""
 
     def __init__(self, members: Sequence[tuple[Tensor, float]]) -> None:
-        members = [(_memory_order(parameter), count) for parameter, count in members if parameter.numel()]
-        small = [(flat, count) for flat, count in members if flat.numel() <= _SAMPLE]
-        large = [(flat, count) for flat, count in members if flat.numel() > _SAMPLE]
-        self._whole = [flat for flat, _ in small]
-        self._runs = [_evenly_spread_runs(flat) for flat, _ in large]
+        self._whole: list[Tensor] = []
+        self._runs: list[Tensor] = []
+        whole_scales: list[Tensor] = []
+        run_scales: list[Tensor] = []
         dtype = torch.float32
-        for flat, _ in members:
+        for parameter, holders in members:
+            flat = _in_memory_order(parameter)
             dtype = torch.promote_types(dtype, flat.dtype)
-        device = members[0][0].device if members else torch.device("cpu")
+            if flat.numel() <= _SAMPLE:
+                self._whole.append(flat)
+                whole_scales.append(torch.full((flat.numel(),), 1 / math.sqrt(holders)))
+            else:
+                runs = _spread_runs(flat, max(parameter.stride()))
+                self._runs.append(runs)
+                run_scales.append(torch.full((runs.numel(),), math.sqrt(flat.numel() / runs.numel() / holders)))
+        device = members[0][0].device
+        scales = torch.cat(whole_scales + run_scales).to(device, dtype)
         split = sum(flat.numel() for flat in self._whole)
-        size = split + _SAMPLE * len(large)
-        self._before, self._after = (torch.zeros(size, dtype=dtype, device=device) for _ in range(2))
+        self._before, self._after = torch.zeros_like(scales), torch.zeros_like(scales)
         self._parts = [(buffer[:split], buffer[split:].view(-1, _RUN)) for buffer in (self._before, self._after)]
-        scales = [1 / math.sqrt(count) for flat, count in small for _ in range(flat.numel())]
-        scales += [math.sqrt(flat.numel() / _SAMPLE / count) for flat, count in large for _ in range(_SAMPLE)]
-        exact = all(scale == 1.0 for scale in scales)
-        self._scale = None if exact else torch.tensor(scales, dtype=dtype, device=device)
+        is_exact = not self._runs and all(count == 1.0 for _, count in members)
+        self._scale = None if is_exact else scales
 
-    def before_step(self) -> None:
+    def copy_to_before(self) -> None:
         self._copy_to(*self._parts[0])
 
     def update_and_weight_norm(self) -> tuple[Tensor, Tensor]:
@@ -104,7 +109,7 @@ class _Sample:
             torch.cat(self._runs, out=runs)
 
 
-def _memory_order(parameter: Tensor) -> Tensor:
+def _in_memory_order(parameter: Tensor) -> Tensor:
     """``parameter`` as a vector in the order of memory: a view of its storage wherever it has no holes."""
     if parameter.is_complex():
         parameter = torch.view_as_real(parameter)
@@ -112,6 +117,20 @@ def _memory_order(parameter: Tensor) -> Tensor:
     return parameter.permute(sorted(range(len(strides)), key=lambda dim: -strides[dim])).view(-1)
 
 
-def _evenly_spread_runs(flat: Tensor) -> Tensor:
-    """256 runs of 16 neighbours, shape (256, 16), a view of ``flat``."""
-    return flat.as_strided((_RUNS, _RUN), (flat.numel() // _RUNS, 1), flat.storage_offset())
+def _spread_runs(flat: Tensor, row: int) -> Tensor:
+    """Runs of neighbours at equal distances, shape (num_runs, run), a view of ``flat``.
+
+    Runs that all began in the same column of a matrix would see the same few inputs, so the distance between them is
+    kept away from whole rows: by the golden ratio, which spreads their columns most evenly.
+
+    Args:
+        flat: The elements.
+        row: Number of elements of a row.
+    """
+    distance = flat.numel() // _RUNS
+    if distance >= row:
+        rows, rest = divmod(distance, row)
+        golden = [part for part in (round(0.618 * row), round(0.382 * row)) if part <= rest]
+        distance = rows * row + golden[0] if golden else (rows - 1) * row + round(0.618 * row)
+    num_runs = (flat.numel() - _RUN) // distance + 1
+    return flat.as_strided((num_runs, _RUN), (distance, 1), flat.storage_offset())

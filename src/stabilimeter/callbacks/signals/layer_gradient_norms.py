@@ -18,5 +18,6 @@ LAYER_GRADIENT_NORMS = Signal(
         keys.GRAD_LAYER_NORMS, unit="", moment=Moment.GRADIENT, reduction=Reduction.ROOT_SUM_SQUARE, positive=True
     ),
     measure=layer_gradient_norms,
+    strided=True,
     vector=True,
 )

@@ -22,4 +22,5 @@ UPDATE_RATIO = Signal(
     SignalSpec(keys.UPDATE_RATIO, unit="", moment=Moment.UPDATE, reduction=Reduction.ROOT_SUM_SQUARE, positive=True),
     measure=update_norm,
     divided_by=weight_norm,
+    strided=True,
 )
