@@ -71,7 +71,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def command() -> Callable[..., list[str]]:
     def arguments(*overrides: str) -> list[str]:
-        return [sys.executable, str(RECIPE), "hydra.sweep.dir=out", *overrides]
+        placed = any(override.startswith("hydra.sweep.dir=") for override in overrides)
+        return [sys.executable, str(RECIPE), *overrides, *([] if placed else ["hydra.sweep.dir=out"])]
 
     return arguments
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -55,6 +56,8 @@ def mark_failed(seed: int | None, error: BaseException) -> str:
     manifest = read_manifest(path)
     if manifest.status is not None and manifest.reason is not None:
         return manifest.reason
+    while isinstance(error, InstantiationException) and error.__cause__ is not None:
+        error = error.__cause__  # what the user's own class raised
     text = " ".join(f"{type(error).__name__}: {error}".split())
     reason = text if len(text) <= MAX_REASON else text[: MAX_REASON - 3] + "..."
     now = time.time()
