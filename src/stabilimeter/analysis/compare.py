@@ -203,10 +203,8 @@ def _about_seeds(baseline: Side, candidate: Side, samples: dict[str, Samples]) -
     for side in (baseline, candidate):
         n_failed = len(side.finished) - len(side.survivors)
         if n_failed:
-            notes.append(
-                f"{n_failed} of {len(side.finished)} seeds of the {side.name} failed: "
-                "means are over the others, and failures are judged apart"
-            )
+            means = ": means are over the others, and failures are judged apart" if side.survivors else ""
+            notes.append(f"{n_failed} of {len(side.finished)} seeds of the {side.name} failed{means}")
         if side.group.n_running:
             notes.append(f"{side.group.n_running} seeds of the {side.name} are still running: figures will change")
     if seeds_are_shared(baseline, candidate) and samples:

@@ -140,7 +140,8 @@ class StabilityComparison:
         given_completion: The same difference given that seeds complete.
         given_completion_ci: Its 95 % interval.
         answer: ``better`` or ``worse`` if ``given_completion_ci`` excludes zero.
-        reason: What is missing, and why.
+        not_measured: Components that could not be measured in every seed of both sides, and are left out.
+        reason: Why there is no difference, or no interval.
     """
 
     score: tuple[float | None, float | None]
@@ -149,6 +150,7 @@ class StabilityComparison:
     given_completion: float | None
     given_completion_ci: Pair | None
     answer: Answer
+    not_measured: tuple[str, ...]
     reason: str | None
 
 

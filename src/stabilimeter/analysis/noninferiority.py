@@ -87,7 +87,8 @@ def metric_not_worse(baseline: Side, candidate: Side, tag: str, margin: float) -
 def stability_not_worse(baseline: Side, candidate: Side, margin: float, *, given_completion: bool) -> NonInferiority:
     """Whether the stability score is not lower by the margin, in points of 100, or more.
 
-    Both scores are in units of the baseline's yardstick, see `stability_difference`.
+    Both scores are in units of the baseline's yardstick, see `stability_difference`. Where a component could not be
+    measured there is no answer: what was not measured may be what got worse.
 
     Args:
         baseline: What is known.
@@ -105,6 +106,9 @@ def stability_not_worse(baseline: Side, candidate: Side, margin: float, *, given
     if value is None or limits is None:
         return NonInferiority(None, value, reason=found.reason or "no interval")
     holds = True if limits[0] > -margin else False if limits[1] <= -margin else None
+    if found.not_measured:
+        reason = f"not measured: {', '.join(found.not_measured)}"
+        return NonInferiority(None, value, limits[0], limits[1], reason=reason)
     return NonInferiority(holds, value, limits[0], limits[1])
 
 

@@ -1,6 +1,7 @@
 """Stability scores of two groups on one scale, and their difference."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from stabilimeter.analysis.roles import roles_in
 from stabilimeter.analysis.scores import troubles_of
 from stabilimeter.analysis.side import Side
 from stabilimeter.stats.effect import Difference, mover_difference
-from stabilimeter.stats.stability import StabilityScore, stability_score
+from stabilimeter.stats.stability import COMPONENTS, StabilityScore, stability_score
 
 
 def stability_difference(baseline: Side, candidate: Side, tag: str | None, mode: str | None) -> StabilityComparison:
@@ -34,22 +35,24 @@ def stability_difference(baseline: Side, candidate: Side, tag: str | None, mode:
     scales = scales_of(alive)
     first = _score(baseline, alive, scales)
     second = _score(candidate, _survivors(candidate, primary), scales)
+    missing = tuple(name for name in COMPONENTS if name in {*first.not_measured, *second.not_measured})
     scores = (first.score, second.score)
     if first.score is None or second.score is None:
         side, undefined = (baseline, first) if first.score is None else (candidate, second)
-        return _without(f"no score of the {side.name}: {undefined.reason}", scores)
+        return _without(f"no score of the {side.name}: {undefined.reason}", scores, missing)
     one_sided = sorted(set(first.not_measured) ^ set(second.not_measured))
-    if one_sided:
-        return _without(f"measured on one side only: {', '.join(one_sided)}", scores)
+    if one_sided and second.failure_rate < 1 and first.failure_rate < 1:
+        return _without(f"measured on one side only: {', '.join(one_sided)}", scores, missing)
+    whole = _whole(first, second)
     if first.given_completion is None or second.given_completion is None:
         side, without = (baseline, first) if first.given_completion is None else (candidate, second)
-        return _without(f"{side.name}: {without.reason}", scores, second.score - first.score)
-    whole, given = _whole(first, second), _given_completion(first, second)
+        return replace(_without(f"{side.name}: {without.reason}", scores, missing), difference=whole.value)
+    given = _given_completion(first, second)
     answer = Answer.INCONCLUSIVE
     if given.low > 0 or given.high < 0:
         answer = Answer.BETTER if given.low > 0 else Answer.WORSE
     return StabilityComparison(
-        scores, whole.value, (whole.low, whole.high), given.value, (given.low, given.high), answer, None
+        scores, whole.value, (whole.low, whole.high), given.value, (given.low, given.high), answer, missing, None
     )
 
 
@@ -87,6 +90,6 @@ def _given_completion(first: StabilityScore, second: StabilityScore) -> Differen
 
 
 def _without(
-    reason: str, scores: tuple[float | None, float | None] = (None, None), difference: float | None = None
+    reason: str, scores: tuple[float | None, float | None] = (None, None), missing: tuple[str, ...] = ()
 ) -> StabilityComparison:
-    return StabilityComparison(scores, difference, None, None, None, Answer.INCONCLUSIVE, reason)
+    return StabilityComparison(scores, None, None, None, None, Answer.INCONCLUSIVE, missing, reason)

@@ -1,9 +1,12 @@
 """A comparison in words: one plain sentence, one table, what these seeds can show at all."""
 
+import math
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from stabilimeter.analysis.comparison import Answer, Comparison, Margin, MetricComparison, Pair, SpreadComparison
+from stabilimeter.present.score_tables import COMPONENTS
 from stabilimeter.present.table import Cell, Column, Table, Tone, row
 from stabilimeter.present.terminal import draw
 from stabilimeter.present.wording import MISSING, better_when, count, number, points, printable
@@ -66,13 +69,13 @@ def _metric_in_words(tag: str, comparison: Comparison) -> str:
     if metric.answer in (Answer.BETTER, Answer.WORSE):
         said = "is" if metric.answer is comparison.verdict else f"is {metric.answer.value},"
         small = metric.margin is not None and abs(metric.difference) < metric.margin
-        than = f", less than the margin of {_margin(metric)}" if small else ""
-        means = f"{number(metric.mean[1])} against {number(metric.mean[0])}"
-        return f"{name} {said} {means} ({shown}, p = {p}, {seeds}){than}"
+        than = f", less than {_limit(metric)}" if small else ""
+        baseline, candidate = means_in_words(metric)
+        return f"{name} {said} {candidate} against {baseline} ({shown}, p = {p}, {seeds}){than}"
     if metric.answer is Answer.EQUIVALENT:
         if metric.margin is None:
             return f"{name} is {number(metric.mean[0])} in every seed of both sides"
-        return f"{name} differs by less than {_margin(metric)} ({shown}, {seeds})"
+        return f"{name} differs by less than {_limit(metric)} ({shown}, {seeds})"
     if metric.p_min > ALPHA:
         smallest = p_value(metric.p_min)
         return f"{seeds} cannot tell {name} apart, their smallest possible p is {smallest} ({shown}){_needs(metric)}"
@@ -88,10 +91,11 @@ def _per_side(metric: MetricComparison) -> str:
 def _needs(metric: MetricComparison) -> str:
     needs = []
     if metric.seeds_needed is not None:
-        needs.append(f"{metric.seeds_needed} to confirm such a difference")
+        needs.append(f"{metric.seeds_needed} seeds on each side to confirm such a difference")
     if metric.seeds_for_equivalence is not None:
-        needs.append(f"{metric.seeds_for_equivalence} to show equivalence")
-    return f": it would take about {' or '.join(needs)} (seeds on each side)" if needs else ""
+        unit = "" if needs else " seeds on each side"
+        needs.append(f"{metric.seeds_for_equivalence}{unit} to show equivalence")
+    return f": it would take about {', or '.join(needs)}" if needs else ""
 
 
 def _steadiness(comparison: Comparison) -> list[str]:
@@ -134,7 +138,7 @@ def decisive_p(comparison: Comparison, tag: str) -> float:
 
 
 def _metric_row(tag: str, metric: MetricComparison, p: float) -> tuple[Cell, ...]:
-    cells = [printable(tag), number(metric.mean[0]), number(metric.mean[1])]
+    cells = [printable(tag), *means_in_words(metric)]
     cells += [_signed(metric.difference), _interval(metric.ci), p_value(p)]
     return row(*cells, Cell(metric.answer.value, TONES.get(metric.answer, Tone.PLAIN)))
 
@@ -187,8 +191,12 @@ def _seeds(n: int | None) -> str:
 def notes_table(comparison: Comparison) -> Table | None:
     """Sentences for the reader."""
     notes = list(comparison.notes)
-    if comparison.stability.reason is not None:
-        notes.append(f"stability difference without an interval: {comparison.stability.reason}")
+    stability = comparison.stability
+    if stability.reason is not None:
+        notes.append(f"stability: no interval of the difference: {stability.reason}")
+    elif stability.not_measured:
+        missing = ", ".join(COMPONENTS[name] for name in stability.not_measured)
+        notes.append(f"stability: not measured in every seed and left out: {missing}")
     if not notes:
         return None
     return Table("Notes", (Column("note"),), tuple(row(printable(note)) for note in notes), heads_needed=False)
@@ -208,6 +216,22 @@ def _margin(metric: MetricComparison) -> str:
         return "none: the baseline has no spread over seeds, so give one with --margin"
     where = " (the baseline's SD over seeds)" if metric.margin_from is Margin.SEED_SD else " (given)"
     return f"{number(metric.margin, 2)}{where}"
+
+
+def means_in_words(metric: MetricComparison) -> tuple[str, str]:
+    """Both means, to two digits of the uncertainty of their difference."""
+    margin = (metric.ci[1] - metric.ci[0]) / 2
+    exponent = math.floor(math.log10(margin)) if margin > 0 else math.inf
+    if not -6 <= exponent < 6 or max(map(abs, metric.mean)) >= 1e7:
+        return number(metric.mean[0]), number(metric.mean[1])
+    decimals = max(0, 1 - int(exponent))
+    return f"{metric.mean[0]:.{decimals}f}", f"{metric.mean[1]:.{decimals}f}"
+
+
+def _limit(metric: MetricComparison) -> str:
+    if metric.margin_from is Margin.SEED_SD:
+        return f"{number(metric.margin, 2)}, the baseline's SD over seeds"
+    return f"the margin of {number(metric.margin, 2)}"
 
 
 def _signed(value: float) -> str:
