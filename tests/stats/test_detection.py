@@ -162,6 +162,27 @@ def test_window_survives_an_excursion():
     assert found(series) == [("excursion", 200), ("spike", 240)]
 
 
+@pytest.mark.parametrize("bad", [50.0, NAN, INF])
+def test_flagged_values_stay_out_of_the_window(bad):
+    _, state = fold(enumerate(flat(100)), start())
+    after, _ = step(state, 100, bad)
+    assert after.flagged
+    assert after.window == state.window
+    assert after.weights == state.weights
+
+
+def test_old_window_returns_after_an_excursion():
+    series = flat()
+    series[200:230] += 5.0
+    _, before = fold(list(enumerate(series))[:200], start())
+    _, during = fold(list(enumerate(series))[:225], start())
+    _, after = fold(list(enumerate(series))[:234], start())
+    assert min(during.window.values) > 6.0
+    assert after.episode is None
+    assert after.window.last == before.window.last
+    assert after.window.level == before.window.level
+
+
 def test_collapse_of_an_accuracy():
     series = 0.9 + 0.01 * np.random.default_rng(0).standard_normal(60)
     assert found(series, mode="max") == []

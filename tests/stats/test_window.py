@@ -66,6 +66,7 @@ def test_ties_fall_back_on_the_standard_deviation():
 def test_smooth_series_are_forecast_from_the_last_value_and_noisy_ones_from_the_level():
     smooth = np.cumsum(np.random.default_rng(0).standard_normal(300))
     assert forecast(window_of(smooth)).centre == pytest.approx(smooth[-1], abs=0.3)
+    assert forecast(window_of(smooth)).scale == pytest.approx(1.0, rel=0.2)  # 1.8 around the level
     noisy = np.random.default_rng(0).standard_normal(300)
     noisy[-1] = 2.5
     assert forecast(window_of(noisy)).centre == pytest.approx(np.median(noisy[-5:]), abs=0.3)
