@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from stabilimeter.analysis.summarize import summarize as summarize
     from stabilimeter.analysis.summary import Summary as Summary
     from stabilimeter.callbacks.monitor import StabilityMonitor as StabilityMonitor
+    from stabilimeter.callbacks.skip_list import SkippingSampler as SkippingSampler
+    from stabilimeter.callbacks.spike_guard import SpikeGuard as SpikeGuard
     from stabilimeter.records.run import read_run as read_run
     from stabilimeter.records.sweep import read_sweep as read_sweep
     from stabilimeter.stats.detection import detect as detect
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "SkippingSampler": "stabilimeter.callbacks.skip_list",
+    "SpikeGuard": "stabilimeter.callbacks.spike_guard",
     "StabilityMonitor": "stabilimeter.callbacks.monitor",
     "Summary": "stabilimeter.analysis.summary",
     "compare": "stabilimeter.analysis.compare",
@@ -28,7 +32,18 @@ _HOMES = {
     "summarize": "stabilimeter.analysis.summarize",
 }
 
-__all__ = ["StabilityMonitor", "Summary", "__version__", "compare", "detect", "read_run", "read_sweep", "summarize"]
+__all__ = [
+    "SkippingSampler",
+    "SpikeGuard",
+    "StabilityMonitor",
+    "Summary",
+    "__version__",
+    "compare",
+    "detect",
+    "read_run",
+    "read_sweep",
+    "summarize",
+]
 
 
 def __getattr__(name: str) -> object:
