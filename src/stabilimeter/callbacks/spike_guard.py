@@ -81,7 +81,7 @@ class SpikeGuard(Callback):
         self,
         action: str = "skip",
         max_skips: int = 5,
-        max_rollbacks: int = 3,
+        max_rollbacks: int = 10,
         cooldown_steps: int = 100,
         snapshot_every_n_steps: int = 50,
         alarm_rate: float = ALARM_RATE,
