@@ -25,13 +25,15 @@ is flagged is known at once (`State.flagged`). The state is immutable, so a call
 from collections.abc import Iterable
 from math import isfinite, nan
 from statistics import median
-from typing import Any, NamedTuple
 
 from stabilimeter.stats import tail
+from stabilimeter.stats.detection_state import State as State
+from stabilimeter.stats.detection_state import from_plain as from_plain
+from stabilimeter.stats.detection_state import plain as plain
 from stabilimeter.stats.drift import Drift, alarm, followed, over
 from stabilimeter.stats.episode import SETTLING_POINTS, Episode, Rule, incident, judged, worsening
 from stabilimeter.stats.incident import Incident, Kind
-from stabilimeter.stats.window import YOUNG, Forecast, Track, Window, accepted, bridged, forecast, restarted
+from stabilimeter.stats.window import YOUNG, Forecast, Window, accepted, bridged, forecast, restarted
 
 ALARM_RATE = 1e-4
 """Default chance, at most, of flagging a value of stationary noise."""
@@ -44,32 +46,8 @@ _CALM_BEFORE_LEARNING = 32
 _USED_RATE = 0.5  # the rest of the alarm rate is kept for what the reference shapes do not capture
 _BACK_CHANCE = 0.003
 _NONFINITE_GAP = 4
-_BLOCK = 4
-_COARSEST_BLOCK = 4096
 _CLEAN_RISE = 0.05
 _LOST_PROGRESS = 0.25
-
-
-class State(NamedTuple):
-    """Everything the rule remembers: numbers and tuples of bounded length. See `plain` for checkpoints.
-
-    Attributes:
-        rule: The settings.
-        window: Accepted values.
-        weights: Evidence for each shape of the noise.
-        episode: The open incident, if any.
-        flagged: Whether the last value was out of the ordinary.
-        calm: Number of values accepted since the last episode.
-        drift: Slow change of the accepted values.
-    """
-
-    rule: Rule
-    window: Window
-    weights: tail.Weights
-    episode: Episode | None = None
-    flagged: bool = False
-    calm: int = 0
-    drift: Drift = Drift()
 
 
 def start(*, mode: str = "min", positive: bool | None = None, alarm_rate: float = ALARM_RATE, key: str = "") -> State:
@@ -161,37 +139,6 @@ def detect(
     return incidents if last is None else [*incidents, last]
 
 
-def plain(state: State) -> dict[str, Any]:
-    """The state as dictionaries, lists and numbers, for a checkpoint; `from_plain` restores it exactly."""
-    return {name: _plain(value) for name, value in state._asdict().items()}
-
-
-def from_plain(saved: dict[str, Any]) -> State:
-    """The state saved by `plain`."""
-    light, heavy, skewed = saved["weights"]
-    episode = saved["episode"]
-    if episode is not None:
-        window = episode["window"]
-        episode = Episode(
-            **{
-                **episode,
-                "baseline": Forecast(**episode["baseline"]),
-                "early": tuple(episode["early"]),
-                "late": tuple(episode["late"]),
-                "window": None if window is None else _window(window),
-            }
-        )
-    return State(
-        rule=Rule(**saved["rule"]),
-        window=_window(saved["window"]),
-        weights=(light, heavy, skewed),
-        episode=episode,
-        flagged=saved["flagged"],
-        calm=saved["calm"],
-        drift=_drift(saved["drift"]),
-    )
-
-
 def _fresh(rule: Rule) -> State:
     return State(rule, Window(magnitude=float(rule.log_scale)), tail.no_evidence())
 
@@ -236,14 +183,12 @@ def _calm(state: State, step: int, value: float, y: float) -> tuple[State, Incid
         u = (y - expected.centre) / expected.scale
         weights = tail.learnt(weights, abs(u) if state.rule.mode == "both" else u)
     window = accepted(state.window, y)
-    after = State(state.rule, window, weights, None, False, calm, state.drift)
-    if not state.rule.improving:
-        return after, None
-    after = after._replace(drift=followed(state.drift, step, y))
-    rising = alarm(after.drift, expected.scale) if not after.drift.block else None
+    drift = followed(state.drift, step, y) if state.rule.improving else state.drift
+    rising = None if drift.block else alarm(drift, expected.scale)
     if rising is None or not over(rising):
-        return after, None
-    return after._replace(drift=Drift()), _worsening(after)
+        return State(state.rule, window, weights, None, False, calm, drift), None
+    ended = worsening(state.rule, rising, expected.scale)
+    return State(state.rule, window, weights, None, False, calm, Drift()), ended
 
 
 def _worsening(state: State) -> Incident | None:
@@ -289,26 +234,3 @@ def _after_nonfinite(
     if after.flagged or episode.back + 1 == _NONFINITE_GAP:
         return after, incident(state.rule, episode, window=state.window)
     return after._replace(episode=episode._replace(back=episode.back + 1)), None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        named = getattr(value, "_asdict", None)
-        if named is not None:
-            return {name: _plain(part) for name, part in named().items()}
-        return [_plain(part) for part in value]
-    return value
-
-
-def _track(saved: dict[str, Any]) -> Track:
-    return Track(tuple(saved["residuals"]), tuple(saved["ranked"]))
-
-
-def _window(saved: dict[str, Any]) -> Window:
-    tracks = {name: _track(saved[name]) for name in ("last", "level")}
-    return Window(**{**saved, "values": tuple(saved["values"]), **tracks})
-
-
-def _drift(saved: dict[str, Any]) -> Drift:
-    slower = None if saved["slower"] is None else _drift(saved["slower"])
-    return Drift(**{**saved, "block": tuple(saved["block"]), "rises": _track(saved["rises"]), "slower": slower})

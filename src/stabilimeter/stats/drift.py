@@ -62,7 +62,7 @@ def followed(drift: Drift, step: int, value: float) -> Drift:
     block_step = drift.block_step if drift.block else step
     block = (*drift.block, value)
     if len(block) < (_FIRST_BLOCK if drift.points == _FIRST_BLOCK else _LATER_BLOCK):
-        return drift._replace(block=block, block_step=block_step)
+        return Drift(drift.points, block, block_step, *drift[3:])
     middle = median(block)
     slower = drift.slower
     if drift.points < _SLOWEST:

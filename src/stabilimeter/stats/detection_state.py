@@ -1,0 +1,84 @@
+"""What the detector remembers of a series, and how it goes into a checkpoint."""
+
+from typing import Any, NamedTuple
+
+from stabilimeter.stats import tail
+from stabilimeter.stats.drift import Drift
+from stabilimeter.stats.episode import Episode, Rule
+from stabilimeter.stats.window import Forecast, Track, Window
+
+
+class State(NamedTuple):
+    """Everything the rule remembers: numbers and tuples of bounded length. See `plain` for checkpoints.
+
+    Attributes:
+        rule: The settings.
+        window: Accepted values.
+        weights: Evidence for each shape of the noise.
+        episode: The open incident, if any.
+        flagged: Whether the last value was out of the ordinary.
+        calm: Number of values accepted since the last episode.
+        drift: Slow change of the accepted values.
+    """
+
+    rule: Rule
+    window: Window
+    weights: tail.Weights
+    episode: Episode | None = None
+    flagged: bool = False
+    calm: int = 0
+    drift: Drift = Drift()
+
+
+def plain(state: State) -> dict[str, Any]:
+    """The state as dictionaries, lists and numbers, for a checkpoint; `from_plain` restores it exactly."""
+    return {name: _plain(value) for name, value in state._asdict().items()}
+
+
+def from_plain(saved: dict[str, Any]) -> State:
+    """The state saved by `plain`."""
+    light, heavy, skewed = saved["weights"]
+    episode = saved["episode"]
+    if episode is not None:
+        window = episode["window"]
+        episode = Episode(
+            **{
+                **episode,
+                "baseline": Forecast(**episode["baseline"]),
+                "early": tuple(episode["early"]),
+                "late": tuple(episode["late"]),
+                "window": None if window is None else _window(window),
+            }
+        )
+    return State(
+        rule=Rule(**saved["rule"]),
+        window=_window(saved["window"]),
+        weights=(light, heavy, skewed),
+        episode=episode,
+        flagged=saved["flagged"],
+        calm=saved["calm"],
+        drift=_drift(saved["drift"]),
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        named = getattr(value, "_asdict", None)
+        if named is not None:
+            return {name: _plain(part) for name, part in named().items()}
+        return [_plain(part) for part in value]
+    return value
+
+
+def _track(saved: dict[str, Any]) -> Track:
+    return Track(tuple(saved["residuals"]), tuple(saved["ranked"]))
+
+
+def _window(saved: dict[str, Any]) -> Window:
+    tracks = {name: _track(saved[name]) for name in ("last", "level")}
+    return Window(**{**saved, "values": tuple(saved["values"]), **tracks})
+
+
+def _drift(saved: dict[str, Any]) -> Drift:
+    slower = None if saved["slower"] is None else _drift(saved["slower"])
+    return Drift(**{**saved, "block": tuple(saved["block"]), "rises": _track(saved["rises"]), "slower": slower})
