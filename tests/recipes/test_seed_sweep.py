@@ -49,6 +49,7 @@ def test_screen_has_a_line_per_start_and_end_and_the_table(sweep):
     lines = sweep[0].stdout.splitlines()
     assert lines[0].startswith("8 runs in out ")
     assert sum(line.endswith(": training") for line in lines) == 8
+    assert "seed=1 +model.ignore_seed=False: training" in lines  # named by what differs within the sweep
     assert sum(": completed after " in line and ", val/loss 0." in line for line in lines) == 6
     failed = [line for line in lines if ": failed: " in line]
     assert len(failed) == 2
@@ -117,7 +118,7 @@ def test_the_same_command_keeps_results_and_tries_failed_seeds_again(sweep, reci
 def test_when_nothing_is_left_to_do_it_says_so(sweep, recipe):
     done = recipe("--multirun", "seed=0,3", "+model.ignore_seed=true", "trainer.max_epochs=6", *OWN)
     assert done.returncode == 0
-    assert "All 2 runs had finished before: nothing to do." in done.stdout
+    assert "Nothing to do: 2 runs had finished before." in done.stdout
 
 
 def test_another_configuration_in_the_same_folder_is_refused(sweep, recipe, folder):

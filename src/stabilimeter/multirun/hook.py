@@ -15,12 +15,17 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from stabilimeter.multirun.folder_name import folder_name
 from stabilimeter.multirun.mark import job_folder, mark_failed
 from stabilimeter.multirun.mistakes import impossible_seed, missing_seed, overridden_values, repeated_value, unwritable
 from stabilimeter.multirun.screen import duration, is_rank_zero, last_values, say
+from stabilimeter.present.wording import count
 from stabilimeter.records.manifest import MANIFEST_FILE, RECORD_DIR, read_manifest
 
 log = logging.getLogger(__name__)
+
+# Here, because Hydra imports this module before it names the first folder, in every process that runs jobs.
+OmegaConf.register_new_resolver("stabilimeter.folder_name", folder_name, replace=True)
 
 EXIT_SEEDS_FAILED = 3
 """Exit status of a sweep that ran to its end with failed seeds; 1 is a mistake found before training."""
@@ -66,7 +71,8 @@ class MultirunSummary(Callback):
         self.start_ns = folder.stat().st_mtime_ns  # changed just now, by the clock of the file system
         self.n_jobs = math.prod(map(len, values.values())) or None
         atexit.register(_say_how_to_go_on, folder)
-        print(f"{self.n_jobs or 'Several'} runs in {folder} (Ctrl-C stops; the same command resumes)", flush=True)
+        runs = count(self.n_jobs, "run") if self.n_jobs else "Runs"
+        print(f"{runs} in {folder} (Ctrl-C stops; the same command resumes)", flush=True)
 
     def on_job_start(self, config: DictConfig, *, task_function: TaskFunction, **kwargs: Any) -> None:
         """In the process that trains, before it does."""
@@ -103,7 +109,9 @@ class MultirunSummary(Callback):
                 f"All {len(jobs)} runs had finished before: nothing to do. Remove one of {ending.folder} to repeat it."
             )
         if ending.failed:
-            print(f"{len(ending.failed)} of {len(jobs)} runs failed: {', '.join(ending.failed)}", file=sys.stderr)
+            print(
+                f"{len(ending.failed)} of {count(len(jobs), 'run')} failed: {', '.join(ending.failed)}", file=sys.stderr
+            )
             sys.exit(EXIT_SEEDS_FAILED)
 
     def _wrong_seed(self, config: DictConfig) -> str | None:

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import OmegaConf
 
 from stabilimeter.records.run import read_run
 
@@ -11,8 +13,12 @@ MAX_METRICS = 3
 
 
 def say(message: str) -> None:
-    """One line about the current job, named by its overrides."""
-    print(f"{' '.join(HydraConfig.get().overrides.task)}: {message}", flush=True)
+    """One line about the current job, named by the overrides in which it differs from others of its sweep."""
+    hydra = HydraConfig.get()
+    saved = Path(hydra.sweep.dir) / "multirun.yaml"
+    of_sweep = OmegaConf.load(saved).hydra.overrides.task if hydra.mode is RunMode.MULTIRUN and saved.exists() else []
+    own = [override for override in hydra.overrides.task if override not in of_sweep]
+    print(f"{' '.join(own or hydra.overrides.task)}: {message}", flush=True)
 
 
 def is_rank_zero() -> bool:
