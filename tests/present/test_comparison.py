@@ -171,7 +171,7 @@ def test_failures_come_first_in_the_sentence():
     assert "failed seeds 0 of 10 2 of 10 0.47 more" in " ".join(text.split())
     assert "Means are over the seeds that did not fail." in " ".join(text.split())
     fewer = comparison(BETTER, failures=FailureComparison((6, 0), (10, 10), 0.01, new=False))
-    assert sentence(fewer).startswith("Better: only 0 of 10 seeds of the candidate failed, 6 of 10 seeds of the base")
+    assert sentence(fewer).startswith("Better: 0 of 10 seeds of the candidate failed, 6 of 10 seeds of the baseline")
 
 
 def test_no_metric_survives():

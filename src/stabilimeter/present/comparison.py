@@ -46,10 +46,8 @@ def sentence(comparison: Comparison) -> str:
     """The answer in one sentence for a reader who reads nothing else."""
     failures = comparison.failures
     reasons = []
-    if failures.new:
+    if failures.new or failures.p <= ALPHA:
         reasons.append(f"{_failed(comparison, 1)} failed, {_failed(comparison, 0)}")
-    elif failures.p <= ALPHA:
-        reasons.append(f"only {_failed(comparison, 1)} failed, {_failed(comparison, 0)}")
     reasons += [_metric_in_words(tag, comparison) for tag in comparison.deciding]
     if not comparison.deciding:
         reasons.append("too few seeds survived to compare a metric")
