@@ -53,9 +53,9 @@ def write_summary_runs(summary: Summary, out_dir: Path) -> Path:
     target = out_dir / SUMMARY_DIR
     with tempfile.TemporaryDirectory(dir=out_dir, prefix=f".{SUMMARY_DIR}-") as scratch:
         fresh, old = Path(scratch) / "fresh", Path(scratch) / "old"
-        _write_run(fresh, _overview(summary))
         for name, group in zip(run_names(summary), summary.groups, strict=True):
             _write_run(fresh / name, _group_events(group, metric_tags(summary)))
+        _write_run(fresh, _overview(summary))  # last: TensorBoard gives out its six good colours by start time
         if target.exists():
             target.rename(old)
         fresh.rename(target)
@@ -76,7 +76,7 @@ def run_names(summary: Summary) -> list[str]:
 
 
 def _write_run(folder: Path, frames: bytes) -> None:
-    folder.mkdir()
+    folder.mkdir(parents=True, exist_ok=True)
     # TensorBoard follows a run from file to file by name, so each summary needs names of its own.
     now = time.time_ns()
     name = f"events.out.tfevents.{now // 10**9:010d}.{now % 10**9:09d}.stabilimeter"
