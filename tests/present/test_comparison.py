@@ -11,7 +11,8 @@ from stabilimeter.analysis.comparison import (
     SpreadComparison,
     StabilityComparison,
 )
-from stabilimeter.present.comparison import comparison_json, render_comparison, sentence
+from stabilimeter.present.comparison import comparison_json, render_comparison
+from stabilimeter.present.comparison_sentence import sentence
 from stabilimeter.present.terminal import to_text
 from stabilimeter.records import strict_json
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,9 +14,9 @@ from stabilimeter.analysis.comparison import (
     MetricComparison,
     SpreadComparison,
 )
+from stabilimeter.analysis.metric_choice import metric_choice
 from stabilimeter.analysis.metric_comparison import Samples, metric_comparisons, missing_values, samples_of
 from stabilimeter.analysis.pairing import seeds_are_shared
-from stabilimeter.analysis.roles import is_validation
 from stabilimeter.analysis.side import Side, side_of
 from stabilimeter.analysis.stability_difference import stability_difference
 from stabilimeter.analysis.summary import Summary
@@ -92,7 +91,7 @@ def compare_sides(
     """The same for two groups that were summarised already; the arguments are those of `compare`."""
     refuse_too_few(baseline, candidate)
     refuse_incomparable(baseline, candidate)
-    chosen = _chosen(baseline, candidate, metric, mode)
+    chosen = metric_choice(baseline, candidate, metric, mode)
     if margin is not None and chosen.primary is None:
         raise ComparisonError("a margin needs a primary metric, in whose unit it is; give --metric TAG")
     samples = {tag: own for tag in chosen.tags if (own := samples_of(baseline, candidate, tag)) is not None}
@@ -118,49 +117,6 @@ def compare_sides(
             *differences_worth_noting(baseline, candidate),
         ),
     )
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """Which metrics are compared, the primary one first, and their better directions."""
-
-    primary: str | None
-    tags: tuple[str, ...]
-    modes: dict[str, str]
-
-
-def _chosen(baseline: Side, candidate: Side, metric: str | None, mode: str | None) -> _Chosen:
-    sides = (baseline, candidate)
-    known = [{tag for tag, own in side.group.metrics.items() if own.n} for side in sides]
-    primaries = [side.group.primary_metric for side in sides]
-    primary = metric or primaries[0] or primaries[1]
-    if metric is None and None not in primaries and primaries[0] != primaries[1]:
-        raise ComparisonError(
-            f"different metrics: the baseline is judged by {primaries[0]}, the candidate by {primaries[1]}; "
-            "choose one that both have with --metric TAG"
-        )
-    if primary is not None:
-        for side in sides:
-            if primary not in side.group.metrics:
-                common = ", ".join(sorted(known[0] & known[1])[:20]) or "none"
-                raise ComparisonError(
-                    f"no run of the {side.name} has {primary}; metrics that both sides have: {common}"
-                )
-    shared = sorted(set(baseline.group.metrics) & set(candidate.group.metrics))
-    others = [] if metric is not None else [tag for tag in shared if is_validation(tag) and tag != primary]
-    modes = {}
-    for tag in ([] if primary is None else [primary]) + others:
-        own = [mode] if mode is not None and tag == primary else [side.mode(tag) for side in sides]
-        if len({one for one in own if one is not None}) == 1:
-            modes[tag] = next(one for one in own if one is not None)
-        elif tag == primary:
-            what = "is not known" if set(own) == {None} else "differs between the two sides"
-            raise ComparisonError(f"whether a higher {tag} is better {what}; say so with --mode min|max")
-    if not modes:
-        raise ComparisonError(
-            "no primary metric, and no validation metric of known direction in common; give --metric TAG --mode min|max"
-        )
-    return _Chosen(primary, tuple(modes), modes)
 
 
 def _failures(baseline: Side, candidate: Side) -> FailureComparison:

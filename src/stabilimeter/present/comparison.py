@@ -1,17 +1,15 @@
-"""A comparison in words: one plain sentence, one table, what these seeds can show at all."""
-
-import math
+"""A comparison on the terminal and as JSON: the sentence, one table, what these seeds can show at all."""
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from stabilimeter.analysis.comparison import Answer, Comparison, Margin, MetricComparison, Pair, SpreadComparison
+from stabilimeter.present.comparison_sentence import decisive_p, interval, means_in_words, p_value, sentence, signed
 from stabilimeter.present.score_tables import COMPONENTS
 from stabilimeter.present.table import Cell, Column, Table, Tone, row
 from stabilimeter.present.terminal import draw
-from stabilimeter.present.wording import MISSING, better_when, count, number, points, printable
+from stabilimeter.present.wording import MISSING, better_when, number, points, printable
 from stabilimeter.records import strict_json
-from stabilimeter.stats.power import ALPHA
 
 STYLES = {Answer.BETTER: "green", Answer.WORSE: "red", Answer.EQUIVALENT: "cyan", Answer.INCONCLUSIVE: "yellow"}
 TONES = {
@@ -42,72 +40,6 @@ def render_comparison(comparison: Comparison) -> RenderableType:
     return Group(Text(), *parts, Text())
 
 
-def sentence(comparison: Comparison) -> str:
-    """The answer in one sentence for a reader who reads nothing else."""
-    failures = comparison.failures
-    reasons = []
-    if failures.new or failures.p <= ALPHA:
-        reasons.append(f"{_failed(comparison, 1)} failed, {_failed(comparison, 0)}")
-    reasons += [_metric_in_words(tag, comparison) for tag in comparison.deciding]
-    if not comparison.deciding:
-        reasons.append("too few seeds survived to compare a metric")
-    reasons += _steadiness(comparison)
-    return f"{comparison.verdict.value.capitalize()}: {'; '.join(reasons)}."
-
-
-def _failed(comparison: Comparison, side: int) -> str:
-    k, n = comparison.failures.k[side], comparison.failures.n[side]
-    return f"{k} of {n} seeds of the {('baseline', 'candidate')[side]}"
-
-
-def _metric_in_words(tag: str, comparison: Comparison) -> str:
-    metric, name, p = comparison.metrics[tag], printable(tag), p_value(decisive_p(comparison, tag))
-    seeds = f"{metric.n[0]} pairs of seeds" if metric.paired else _per_side(metric)
-    shown = f"{_signed(metric.difference)} {_interval(metric.ci)}"
-    if metric.answer in (Answer.BETTER, Answer.WORSE):
-        said = "is" if metric.answer is comparison.verdict else f"is {metric.answer.value},"
-        small = metric.margin is not None and abs(metric.difference) < metric.margin
-        than = f", less than {_limit(metric)}" if small else ""
-        baseline, candidate = means_in_words(metric)
-        return f"{name} {said} {candidate} against {baseline} ({shown}, p = {p}, {seeds}){than}"
-    if metric.answer is Answer.EQUIVALENT:
-        if metric.margin is None:
-            return f"{name} is {number(metric.mean[0])} in every seed of both sides"
-        return f"{name} differs by less than {_limit(metric)} ({shown}, {seeds})"
-    if metric.p_min > ALPHA:
-        smallest = p_value(metric.p_min)
-        return f"{seeds} cannot tell {name} apart, their smallest possible p is {smallest} ({shown}){_needs(metric)}"
-    return f"{seeds} do not tell {name} apart ({shown}, p = {p}){_needs(metric)}"
-
-
-def _per_side(metric: MetricComparison) -> str:
-    if metric.n[0] == metric.n[1]:
-        return f"{metric.n[0]} seeds on each side"
-    return f"{metric.n[0]} against {count(metric.n[1], 'seed')}"
-
-
-def _needs(metric: MetricComparison) -> str:
-    needs = []
-    if metric.seeds_needed is not None:
-        needs.append(f"{metric.seeds_needed} seeds on each side to confirm such a difference")
-    if metric.seeds_for_equivalence is not None:
-        unit = "" if needs else " seeds on each side"
-        needs.append(f"{metric.seeds_for_equivalence}{unit} to show equivalence")
-    return f": it would take about {', or '.join(needs)}" if needs else ""
-
-
-def _steadiness(comparison: Comparison) -> list[str]:
-    stability, spread = comparison.stability, comparison.spread
-    found = []
-    if stability.answer is not Answer.INCONCLUSIVE and None not in stability.score:
-        word = "more" if stability.answer is Answer.BETTER else "less"
-        found.append(f"it is {word} stable, score {points(stability.score[1])} against {points(stability.score[0])}")
-    if spread.answer is not Answer.INCONCLUSIVE and spread.sd is not None:
-        word = "less" if spread.answer is Answer.BETTER else "more"
-        found.append(f"its seeds scatter {word}, SD {number(spread.sd[1], 2)} against {number(spread.sd[0], 2)}")
-    return found
-
-
 def main_table(comparison: Comparison) -> Table:
     """Baseline and candidate side by side: metrics, their spread, failed seeds, stability."""
     heads = ("", "baseline", "candidate", "difference", "95 % interval", "p")
@@ -129,15 +61,9 @@ def main_table(comparison: Comparison) -> Table:
     return Table("", tuple(columns), tuple(rows), _caption(comparison))
 
 
-def decisive_p(comparison: Comparison, tag: str) -> float:
-    """The p that a metric is judged by: its own for the primary metric, else Holm's."""
-    metric = comparison.metrics[tag]
-    return metric.p if tag == comparison.primary_metric else metric.p_holm
-
-
 def _metric_row(tag: str, metric: MetricComparison, p: float) -> tuple[Cell, ...]:
     cells = [printable(tag), *means_in_words(metric)]
-    cells += [_signed(metric.difference), _interval(metric.ci), p_value(p)]
+    cells += [signed(metric.difference), interval(metric.ci), p_value(p)]
     return row(*cells, Cell(metric.answer.value, TONES.get(metric.answer, Tone.PLAIN)))
 
 
@@ -200,44 +126,11 @@ def notes_table(comparison: Comparison) -> Table | None:
     return Table("Notes", (Column("note"),), tuple(row(printable(note)) for note in notes), heads_needed=False)
 
 
-def p_value(p: float | None) -> str:
-    """A p with two significant digits.
-
-    >>> p_value(0.0079365), p_value(1.08e-05), p_value(1.0), p_value(None)
-    ('0.0079', '1.1e-05', '1', '-')
-    """
-    return MISSING if p is None else f"{p:.2g}"
-
-
 def _margin(metric: MetricComparison) -> str:
     if metric.margin is None:
         return "none: the baseline has no spread over seeds, so give one with --margin"
     where = " (the baseline's SD over seeds)" if metric.margin_from is Margin.SEED_SD else " (given)"
     return f"{number(metric.margin, 2)}{where}"
-
-
-def means_in_words(metric: MetricComparison) -> tuple[str, str]:
-    """Both means, to two digits of the uncertainty of their difference."""
-    margin = (metric.ci[1] - metric.ci[0]) / 2
-    exponent = math.floor(math.log10(margin)) if margin > 0 else math.inf
-    if not -6 <= exponent < 6 or max(map(abs, metric.mean)) >= 1e7:
-        return number(metric.mean[0]), number(metric.mean[1])
-    decimals = max(0, 1 - int(exponent))
-    return f"{metric.mean[0]:.{decimals}f}", f"{metric.mean[1]:.{decimals}f}"
-
-
-def _limit(metric: MetricComparison) -> str:
-    if metric.margin_from is Margin.SEED_SD:
-        return f"{number(metric.margin, 2)}, the baseline's SD over seeds"
-    return f"the margin of {number(metric.margin, 2)}"
-
-
-def _signed(value: float) -> str:
-    return f"+{number(value, 2)}" if value > 0 else number(value, 2)
-
-
-def _interval(limits: Pair) -> str:
-    return f"[{', '.join(_signed(limit) for limit in limits)}]"
 
 
 def _points(value: float | None) -> str:
