@@ -105,9 +105,8 @@ class MultirunSummary(Callback):
             log.exception("the summary failed")
             raise SystemExit(f"the runs are there, but not their summary: {error}") from error
         if not ending.n_trained:
-            print(
-                f"All {len(jobs)} runs had finished before: nothing to do. Remove one of {ending.folder} to repeat it."
-            )
+            done = count(len(jobs), "run")
+            print(f"Nothing to do: {done} had finished before. Remove a run's folder to train it again.")
         if ending.failed:
             print(
                 f"{len(ending.failed)} of {count(len(jobs), 'run')} failed: {', '.join(ending.failed)}", file=sys.stderr
