@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from lightning.pytorch.loggers import CSVLogger
 
-from stabilimeter.records.csv_log import is_csv_log, read_csv_log
+from stabilimeter.records.csv_log import read_csv_log
 from stabilimeter.records.record_error import RecordError
 
 
@@ -51,7 +51,6 @@ def test_float64_text_survives_exactly(tmp_path, rng):
 def test_names_of_the_step_column(tmp_path, name):
     log = read(tmp_path, f"loss,{name}\n2.0,7\n1.0,9.0\n")
     assert points(log, "loss") == {7: 2.0, 9: 1.0}
-    assert is_csv_log(tmp_path / "log.csv")
 
 
 def test_step_is_preferred_to_epoch(tmp_path):
@@ -104,11 +103,3 @@ def test_bad_files_are_refused_with_the_place(tmp_path, text, message):
         read(tmp_path, text)
     assert str(caught.value).startswith(str(tmp_path / "log.csv"))
     assert "\n" not in str(caught.value)
-
-
-def test_tables_without_steps_are_no_logs(tmp_path):
-    (tmp_path / "predictions.csv").write_text("id,label\n1,cat\n")
-    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
-    assert not is_csv_log(tmp_path / "predictions.csv")
-    assert not is_csv_log(tmp_path / "binary.csv")
-    assert not is_csv_log(tmp_path / "missing.csv")

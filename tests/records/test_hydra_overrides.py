@@ -1,6 +1,7 @@
 import pytest
 
-from stabilimeter.records.hydra_overrides import Overrides, overrides_of
+from stabilimeter.records.hydra_overrides import overrides_of
+from stabilimeter.records.overrides import Overrides
 from stabilimeter.records.record_error import RecordError
 
 

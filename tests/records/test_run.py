@@ -68,7 +68,7 @@ def test_the_seed_that_hydra_noted(event_file):
     [
         (lambda root: root / "missing", "does not exist"),
         (lambda root: root, "no run in"),
-        (lambda root: _touch(root / "notes.txt"), "neither an event file"),
+        (lambda root: _touch(root / "notes.txt"), "is no log: event files"),
     ],
 )
 def test_what_is_no_run_is_refused_in_one_line(tmp_path, make, message):

@@ -171,11 +171,30 @@ def test_an_unwritable_place_is_found_at_once(tmp_path):
         RunWriter(tmp_path / "file", Manifest())
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_folder_is_found_at_once(tmp_path):
-    (tmp_path / "locked").mkdir(mode=0o500)
-    with pytest.raises(RecordError, match="Permission denied"):
-        RunWriter(tmp_path / "locked" / "run", Manifest())
+    """In a process of its own, which gives up root's right to write anywhere."""
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "locked").chmod(0o555)
+    printed = subprocess.run(
+        [sys.executable, "-c", READ_ONLY], cwd=tmp_path / "locked", check=True, capture_output=True, text=True
+    ).stdout
+    assert printed == "cannot write the record to run/stability: Permission denied; choose a writable folder\n"
+    assert not any((tmp_path / "locked").iterdir())
+
+
+READ_ONLY = """
+import os
+from stabilimeter.records.manifest import Manifest
+from stabilimeter.records.record_error import RecordError
+from stabilimeter.records.writer import RunWriter
+
+if os.geteuid() == 0:
+    os.setuid(65534)
+try:
+    RunWriter("run", Manifest())
+except RecordError as error:
+    print(error)
+"""
 
 
 def test_a_full_disk_corrupts_nothing_and_loses_nothing_that_was_kept(tmp_path):

@@ -24,6 +24,20 @@ _PATH_KEYS = frozenset(
 )
 
 
+def is_seed_key(key: str) -> bool:
+    """Whether a setting of this name is a seed.
+
+    >>> is_seed_key("seed"), is_seed_key("seedling")
+    (True, False)
+    """
+    return key in _SEED_KEYS
+
+
+def is_path_key(key: str) -> bool:
+    """Whether a setting of this name says where something lies, which differs between seeds without meaning."""
+    return key in _PATH_KEYS
+
+
 def group_key(config: Mapping[str, Any]) -> str:
     """Hash of ``config`` without seeds and paths.
 
@@ -39,6 +53,6 @@ def group_key(config: Mapping[str, Any]) -> str:
 
 def _sorted_without(item: Any) -> Any:
     if isinstance(item, Mapping):
-        kept = sorted(key for key in item if key not in _SEED_KEYS and key not in _PATH_KEYS)
+        kept = sorted(key for key in item if not is_seed_key(key) and not is_path_key(key))
         return {key: _sorted_without(item[key]) for key in kept}
     return [_sorted_without(part) for part in item] if isinstance(item, list) else item

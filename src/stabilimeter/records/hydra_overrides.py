@@ -1,24 +1,11 @@
 """What Hydra noted about a run: the overrides it was started with."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from stabilimeter.records.overrides import Overrides
 from stabilimeter.records.record_error import RecordError
 
 OVERRIDES_FILE = Path(".hydra") / "overrides.yaml"
-
-
-@dataclass(frozen=True)
-class Overrides:
-    """Overrides of one job.
-
-    Attributes:
-        others: All but the seed, sorted.
-        seed: The seed override; None if there is none.
-    """
-
-    others: tuple[str, ...]
-    seed: int | None
 
 
 def overrides_of(run: Path, root: Path) -> Overrides | None:

@@ -3,7 +3,7 @@
 import difflib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,18 +11,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stabilimeter.records.csv_log import read_csv_log
-from stabilimeter.records.discovery import RunSource, Source, find_runs, significant_parts
-from stabilimeter.records.event_log import EVENT_FILE_MARK, read_event_log
+from stabilimeter.records.discovery import RunSource, Source, discover, significant_parts
+from stabilimeter.records.event_log import EventLog, read_event_log
 from stabilimeter.records.hydra_overrides import overrides_of
 from stabilimeter.records.incident_log import INCIDENTS_FILE, read_incidents
+from stabilimeter.records.jsonl_log import read_jsonl_log
 from stabilimeter.records.manifest import MANIFEST_FILE, RECORD_DIR, Manifest, RunStatus, read_manifest
+from stabilimeter.records.mlflow_store import read_mlflow_run
+from stabilimeter.records.overrides import Overrides
 from stabilimeter.records.points import Points
 from stabilimeter.records.process import Process, is_alive
 from stabilimeter.records.record_error import RecordError
+from stabilimeter.records.scalar_log import ScalarLog
+from stabilimeter.records.trainer_state import STATE_FILE, newest_state, read_trainer_state
+from stabilimeter.records.unread_notes import unread_notes
 from stabilimeter.stats.incident import Incident
 
 SILENCE_S = 60.0
 """A run on another host counts as dead after this long without a heartbeat."""
+WHAT_IS_A_RUN = (
+    f"a {RECORD_DIR}/{MANIFEST_FILE}, event files, {STATE_FILE}, an MLflow run, or a CSV or JSON-lines log with a step "
+    "is needed"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +53,15 @@ class Run:
     """One run: everything is read and checked when the run is made, nothing is read later.
 
     Attributes:
-        path: Its folder, or its file for a log that is a single file.
+        path: Its folder, or its file for a log that is a single file; a name below the export that it comes from.
         label: Short name among its siblings, for example ``"seed=0"``.
         seed: The seed, or the label where none is known.
         manifest: What the run says about itself; None for a log that we did not write.
         status: How it stands.
         notes: Sentences about how it was read: what was left out and why.
         incidents: Recorded incidents, by step.
+        overrides: What it was started with, as Hydra or a tracker noted it; None if nobody did, or where the
+            manifest says more.
     """
 
     path: Path
@@ -59,6 +71,7 @@ class Run:
     status: RunStatus
     notes: tuple[str, ...] = ()
     incidents: tuple[Incident, ...] = ()
+    overrides: Overrides | None = None
     _scalars: Mapping[str, Points] = field(default_factory=dict, repr=False)
     _vectors: Mapping[str, Points] = field(default_factory=dict, repr=False)
 
@@ -103,31 +116,45 @@ class Run:
 
 
 def read_run(path: str | os.PathLike[str]) -> Run:
-    """The run at ``path``: a run folder of ours, a folder of event files, an event file, or a CSV log.
+    """The run at ``path``: a run folder of any kind that `discovery` knows, or a log file.
 
     Raises:
         RecordError: if there is no run at ``path``, several, or one that cannot be read.
     """
-    source = single_source(Path(path))
-    return run_from(source, label=own_label(source), root=source.path)
+    root = Path(path)
+    if not root.exists():
+        raise RecordError(f"{root} does not exist; give the folder of a run or a log file")
+    if root.name == RECORD_DIR and (root / MANIFEST_FILE).is_file():
+        root = root.parent
+    found = discover(root)
+    unread = unread_notes(found.unread, root)
+    if len(found.runs) > 1:
+        raise RecordError(f"{root} holds {len(found.runs)} runs; name one of them, or use read_sweep for all")
+    if not found.runs:
+        raise RecordError("; ".join([f"no run in {root}: {WHAT_IS_A_RUN}", *unread]))
+    source = found.runs[0]
+    return run_from(source, label=own_label(source), root=source.path, notes=unread)
 
 
 def own_label(source: RunSource) -> str:
-    """Name of a run that is read on its own: the last part of its path that says something about it."""
+    """Name of a run that is read on its own: its own name, or the last part of its path that says something."""
+    if source.name is not None:
+        return source.name
     path = source.path.resolve()
-    if path.is_file() and source.source is Source.EVENTS:
+    if path.is_file() and source.source in (Source.EVENTS, Source.TRAINER_STATE):
         path = path.parent
     parts = significant_parts(path, Path(path.anchor))
     return parts[-1] if parts else path.name
 
 
-def run_from(source: RunSource, *, label: str, root: Path) -> Run:
+def run_from(source: RunSource, *, label: str, root: Path, notes: Sequence[str] = ()) -> Run:
     """Read the run that was found at ``source``.
 
     Args:
         source: Where it is.
         label: Its name among its siblings.
         root: Topmost folder in which to look for what Hydra noted about it.
+        notes: What is already to be said about it.
 
     Raises:
         RecordError: if it cannot be read.
@@ -136,62 +163,46 @@ def run_from(source: RunSource, *, label: str, root: Path) -> Run:
     manifest = None
     status = RunStatus.UNKNOWN
     incidents: tuple[Incident, ...] = ()
-    notes: list[str] = []
+    said = list(notes)
     if source.source is Source.RECORD:
         manifest = read_manifest(path / RECORD_DIR / MANIFEST_FILE)
         status = _status(manifest)
         incidents, torn_at = read_incidents(path / RECORD_DIR / INCIDENTS_FILE)
         if torn_at is not None:
-            notes.append(f"{INCIDENTS_FILE}: unfinished last line left out (byte {torn_at})")
-    seed = manifest.seed if manifest else None
-    if seed is None:
-        overrides = overrides_of(path, root)
-        seed = overrides.seed if overrides else None
-    scalars: Mapping[str, Points]
-    vectors: Mapping[str, Points] = {}
-    if source.source is Source.CSV:
-        table = read_csv_log(path)
-        scalars, found = table.scalars, table.notes
-    else:
-        log = read_event_log(source.event_files())
-        scalars, vectors, found = log.scalars, log.vectors, log.notes
+            said.append(f"{INCIDENTS_FILE}: unfinished last line left out (byte {torn_at})")
+    log, settings = _log_of(source)
+    seed, group = (manifest.seed, manifest.group) if manifest else (None, None)
+    overrides = overrides_of(path, root) or settings if seed is None or not group else None
+    if seed is None and overrides is not None:
+        seed = overrides.seed
     return Run(
         path=path,
         label=label,
         seed=label if seed is None else seed,
         manifest=manifest,
         status=status,
-        notes=(*notes, *found),
+        notes=(*said, *log.notes),
         incidents=incidents,
-        _scalars=scalars,
-        _vectors=vectors,
+        overrides=overrides,
+        _scalars=log.scalars,
+        _vectors=log.vectors if isinstance(log, EventLog) else {},
     )
 
 
-def single_source(path: Path) -> RunSource:
-    """The only run at ``path``.
-
-    Raises:
-        RecordError: if there is none, or several.
-    """
-    if path.is_file():
-        if EVENT_FILE_MARK in path.name:
-            return RunSource(path, Source.EVENTS)
-        if path.suffix.lower() == ".csv":
-            return RunSource(path, Source.CSV)
-        raise RecordError(f"{path} is neither an event file (*{EVENT_FILE_MARK}*) nor a CSV log (*.csv)")
-    if not path.is_dir():
-        raise RecordError(f"{path} does not exist; give the folder of a run, an event file or a CSV log")
-    if path.name == RECORD_DIR and (path / MANIFEST_FILE).is_file():
-        path = path.parent
-    found = find_runs(path)
-    if len(found) != 1:
-        if found:
-            raise RecordError(f"{path} holds {len(found)} runs; name one of them, or use read_sweep for all")
-        raise RecordError(
-            f"no run in {path}: a {RECORD_DIR}/{MANIFEST_FILE}, event files or a CSV log with a step column are needed"
-        )
-    return found[0]
+def _log_of(source: RunSource) -> tuple[EventLog | ScalarLog, Overrides | None]:
+    """What a run logged, and the settings that its log knows."""
+    path = source.path
+    if source.exported is not None:
+        return source.exported, None
+    if source.source is Source.CSV:
+        return read_csv_log(path), None
+    if source.source is Source.JSONL:
+        return read_jsonl_log(path), None
+    if source.source is Source.MLFLOW:
+        return read_mlflow_run(path)
+    if source.source is Source.TRAINER_STATE:
+        return read_trainer_state((newest_state(path) if path.is_dir() else None) or path)
+    return read_event_log(source.event_files()), None
 
 
 def _status(manifest: Manifest) -> RunStatus:

@@ -2,16 +2,17 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from stabilimeter.records.discovery import RunSource, find_runs, natural_key, significant_parts
-from stabilimeter.records.hydra_overrides import overrides_of
+from stabilimeter.records.discovery import RunSource, discover, natural_key, significant_parts
 from stabilimeter.records.record_error import RecordError
-from stabilimeter.records.run import Run, own_label, run_from, single_source
+from stabilimeter.records.run import WHAT_IS_A_RUN, Run, own_label, run_from
+from stabilimeter.records.unread_notes import unread_notes
 
+_MAX_LISTED = 4
 _SEED_PART = re.compile(r"(^|,)seed[=_-]?\d+(?=,|$)")
 
 
@@ -50,7 +51,8 @@ def read_sweep(
     Args:
         path: A folder (or a single log file).
         group_by: ``"config"`` groups by the manifest's group key, else by Hydra's overrides without the seed, else by
-            parent folder; ``"parent"`` by parent folder always.
+            folder and the parameters without the seed that MLflow or a search noted, else by parent folder;
+            ``"parent"`` by parent folder always.
         on_progress: Called with the number of runs read so far and in all.
 
     Raises:
@@ -61,36 +63,42 @@ def read_sweep(
         raise RecordError(f"group_by must be 'config' or 'parent', got {group_by!r}")
     if not root.exists():
         raise RecordError(f"{root} does not exist; give a folder with runs")
-    sources = find_runs(root) if root.is_dir() else [single_source(root)]
+    sources, unread = discover(root)
+    not_read = unread_notes(unread, root)
     if not sources:
-        raise RecordError(
-            f"no run in {root}: it needs folders with a stability record or event files, or CSV logs with a step column"
-        )
+        raise RecordError("; ".join([f"no run in {root}: {WHAT_IS_A_RUN}", *not_read]))
     labels = _labels(sources, root)
-    members: dict[tuple[str, str], list[tuple[Run, str]]] = {}
+    runs = []
     for done, source in enumerate(sources):
-        run = run_from(source, label=labels[done], root=root)
-        kind, key, label = _group_of(run, root, group_by)
-        members.setdefault((kind, key), []).append((run, label))
+        runs.append(run_from(source, label=labels[done], root=root))
         if on_progress is not None:
             on_progress(done + 1, len(sources))
+    members: dict[tuple[str, str], list[tuple[Run, str]]] = {}
+    shared = _shared_parameters(runs) if group_by == "config" else {}
+    for run in runs:
+        kind, key, label = _group_of(run, root, group_by, shared)
+        members.setdefault((kind, key), []).append((run, label))
     groups, notes = _groups(members)
-    return Sweep(root, groups, notes)
+    return Sweep(root, groups, (*not_read, *notes, *_single_notes(shared, members)))
 
 
 def _labels(sources: list[RunSource], root: Path) -> list[str]:
     """A name for each run; runs that only boilerplate tells apart are named by their whole path."""
     short = [significant_parts(source.path, root) for source in sources]
+    named = [(source.path.parent, source.name) for source in sources]
     labels = []
     for source, parts in zip(sources, short, strict=True):
-        if short.count(parts) > 1:
+        if source.name is not None:
+            again = named.count((source.path.parent, source.name)) > 1
+            labels.append(f"{source.name} ({source.path.name[:8]})" if again else source.name)
+        elif short.count(parts) > 1:
             labels.append(source.path.relative_to(root).as_posix())
         else:
             labels.append(parts[-1] if parts else own_label(source))
     return labels
 
 
-def _group_of(run: Run, root: Path, group_by: str) -> tuple[str, str, str]:
+def _group_of(run: Run, root: Path, group_by: str, shared: Mapping[Path, frozenset[str]]) -> tuple[str, str, str]:
     """What kind of group a run is in, the key of the group, and what the run says its label is."""
     parts = significant_parts(run.path, root)
     folder = "/".join(parts[:-1])
@@ -99,11 +107,41 @@ def _group_of(run: Run, root: Path, group_by: str) -> tuple[str, str, str]:
         stripped = [_SEED_PART.sub("", part).strip(",") for part in parts]
         without_seed = [part for part in stripped if part] if tuple(stripped) != parts else stripped[:-1]
         return "manifest", run.manifest.group, "/".join(without_seed) or name
-    overrides = overrides_of(run.path, root) if group_by == "config" else None
-    if overrides is not None:
-        key = ", ".join(overrides.others)
-        return "overrides", key, key or folder or name
+    if group_by == "config" and run.overrides is not None:
+        key = ", ".join(run.overrides.others)
+        if run.overrides.chosen:
+            return "overrides", key, key or folder or name
+        telling = ", ".join(item for item in run.overrides.others if item not in shared[run.path.parent])
+        return "parameters", f"{folder}: {key}", "/".join(part for part in (folder, telling) if part) or name
     return "folder", folder or ".", folder or name
+
+
+def _shared_parameters(runs: Sequence[Run]) -> dict[Path, frozenset[str]]:
+    """The parameters that all runs of a folder share, by folder, as far as trackers noted all parameters of a run."""
+    shared: dict[Path, frozenset[str]] = {}
+    for run in runs:
+        if run.overrides is not None and not run.overrides.chosen:
+            folder = run.path.parent
+            shared[folder] = shared.get(folder, frozenset(run.overrides.others)) & frozenset(run.overrides.others)
+    return shared
+
+
+def _single_notes(
+    shared: Mapping[Path, frozenset[str]], members: Mapping[tuple[str, str], Sequence[tuple[Run, str]]]
+) -> list[str]:
+    """A remark on each folder in which no two runs have the same parameters: one of them may not matter."""
+    notes = []
+    for folder in shared:
+        groups = [[run for run, _ in named] for (kind, _), named in members.items() if kind == "parameters"]
+        here = [group for group in groups if group[0].path.parent == folder]
+        if len(here) > 1 and all(len(group) == 1 for group in here):
+            others = [item for (run,) in here if run.overrides for item in run.overrides.others]
+            names = sorted({item.partition("=")[0] for item in others if item not in shared[folder]})
+            listed = ", ".join(names[:_MAX_LISTED]) + ("..." if len(names) > _MAX_LISTED else "")
+            notes.append(
+                f"{folder.name}: every run has parameters of its own ({listed}); if they do not matter, group by parent"
+            )
+    return notes
 
 
 def _groups(members: dict[tuple[str, str], list[tuple[Run, str]]]) -> tuple[tuple[RunGroup, ...], tuple[str, ...]]:
