@@ -1,5 +1,7 @@
 """A monitored run is the unmonitored run: same weights, same optimizer state, same random numbers."""
 
+# ruff: noqa: NPY002 (the global state of NumPy is what is under test)
+
 import random
 
 import numpy as np
@@ -18,7 +20,7 @@ def states_after(make_trainer, probe_class, monitored, optimizer, **kwargs):
             return super().training_step((noisy, y), batch_idx)
 
     torch.manual_seed(3)
-    np.random.seed(3)  # noqa: NPY002 (the global state is what is under test)
+    np.random.seed(3)
     random.seed(3)
     module = Dropped(optimizer)
     module.net = nn.Sequential(nn.Linear(6, 300), nn.Tanh(), nn.Linear(300, 2))
