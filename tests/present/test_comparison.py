@@ -234,6 +234,11 @@ def test_what_is_missing_is_said():
     assert "Notes" not in to_text(render_comparison(comparison()))
 
 
+def test_labels_lose_what_they_share():
+    text = to_text(render_comparison(comparison(labels=("opt.lr=0.1,seeds=5", "opt.lr=0.3,seeds=5"))))
+    assert "baseline: lr=0.1; candidate: lr=0.3\n" in text
+
+
 def test_names_cannot_drive_a_terminal():
     text = to_text(render_comparison(comparison(labels=("a\x1b[2J", "b"))))
     assert "\x1b" not in text

@@ -5,6 +5,7 @@ from rich.text import Text
 
 from stabilimeter.analysis.comparison import Answer, Comparison, Margin, MetricComparison, Pair, SpreadComparison
 from stabilimeter.present.comparison_sentence import decisive_p, interval, means_in_words, p_value, sentence, signed
+from stabilimeter.present.labels import short_labels
 from stabilimeter.present.score_tables import COMPONENTS
 from stabilimeter.present.table import Cell, Column, Table, Tone, row
 from stabilimeter.present.terminal import draw
@@ -28,7 +29,7 @@ def comparison_json(comparison: Comparison) -> str:
 def render_comparison(comparison: Comparison) -> RenderableType:
     """The comparison as something ``rich`` can print."""
     verdict, _, why = sentence(comparison).partition(":")
-    labels = [printable(label) for label in comparison.labels]
+    labels, _ = short_labels(comparison.labels)
     parts: list[RenderableType] = [
         Text(verdict, style=f"bold {STYLES[comparison.verdict]}").append(f":{why}", "none"),
         Text(f"baseline: {labels[0]}; candidate: {labels[1]}", style="dim"),
