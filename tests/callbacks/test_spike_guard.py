@@ -276,6 +276,14 @@ class TestRollback:
         fitted(batches(bad=range(41, 47), value=300.0), guard)
         assert [rung for rung, *_ in done(guard)] == ["skip", "skip", "rollback", "skip", "skip", "warn"]
 
+    def test_a_snapshot_that_a_flagged_step_follows_is_not_trusted(self, fitted):
+        guard = SpikeGuard("rollback", max_skips=1, snapshot_every_n_steps=10)
+        guarded = fitted(batches(bad=[44, 52], value=300.0), guard)
+        clean = batches()
+        assert [rung for rung, *_ in done(guard)] == ["skip", "rollback"]
+        assert guard.actions[1].evidence["restored_step"] == 30  # not 40, although ten steps have followed it
+        assert same(everything(guarded), everything(fitted(clean[:30] + clean[53:])))
+
     def test_before_the_first_interval_it_goes_back_to_the_start(self, fitted):
         guard = SpikeGuard("rollback", max_skips=0, snapshot_every_n_steps=100)
         guarded = fitted(batches(bad=[47]), guard)
@@ -350,8 +358,19 @@ class TestRecord:
         seen = run["train/loss"].values[run["train/loss"].steps == 40][0]
         assert acts[0].value == pytest.approx(seen, rel=1e-6)
         assert acts[0].baseline < 10 < acts[0].value
-        assert run.status is RunStatus.STOPPED
+        assert (run.status, run.manifest.reason) == (RunStatus.DIVERGED, guard.stop_reason)
+        assert guard.stop_reason.startswith("SpikeGuard: step 43: train/loss")
         assert run["train/loss"].steps[-1] == 43
+
+    @pytest.mark.parametrize("clip", [None, 0.5])
+    def test_a_monitor_sees_no_gradient_where_the_guard_has_taken_it_away(self, make_trainer, tmp_path, clip):
+        module = Learner(batches(bad=[40], value=300.0))
+        guard = SpikeGuard("skip")
+        make_trainer(guard, StabilityMonitor(), limit_val_batches=0, gradient_clip_val=clip).fit(module)
+        series = read_run(tmp_path)["grad/norm"]
+        assert series.steps.tolist() == [step for step in range(60) if step != 40]
+        assert (series.values > 0.1).all()
+        assert guard.actions[0].evidence["norm"] > 100.0
 
     @pytest.mark.filterwarnings("ignore:StabilityMonitor.*not finite:UserWarning")
     def test_a_long_action_is_told_now_and_then(self, make_trainer, tmp_path, caplog):

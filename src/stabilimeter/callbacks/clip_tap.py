@@ -36,9 +36,10 @@ class ClipTap:
         knows_total = is_lightnings_own and hasattr(torch.nn.utils, "clip_grads_with_norm_")
 
         def norm(optimizer: Any, clip_val: float) -> None:
-            if knows_total:  # the two halves of torch.nn.utils.clip_grad_norm_
-                parameters = list(self._plugin.main_params(optimizer))
-                total = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+            parameters = list(self._plugin.main_params(optimizer))
+            gradients = [p.grad for p in parameters if p.grad is not None]
+            if knows_total and gradients:  # the two halves of torch.nn.utils.clip_grad_norm_
+                total = torch.nn.utils.get_total_norm(gradients)
                 self._around(
                     optimizer,
                     total,

@@ -52,6 +52,10 @@ def ending(trainer: Trainer, planned: int | None, nonfinite: str | None) -> tupl
         planned: Its planned steps.
         nonfinite: What is not finite at the end, in words; None if all is well.
     """
+    for callback in _callbacks(trainer):
+        given_up = getattr(callback, "stop_reason", None)  # set by a SpikeGuard that ended the fit
+        if trainer.should_stop and isinstance(given_up, str):
+            return RunStatus.DIVERGED, given_up
     if nonfinite is not None:
         return RunStatus.DIVERGED, nonfinite
     if trainer.should_stop and (planned is None or trainer.global_step < planned):
