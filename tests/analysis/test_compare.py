@@ -28,7 +28,7 @@ def rng():
 def sweep(build):
     """Makes a sweep whose runs end at the given values of ``val_loss``."""
 
-    build.n_steps, build.eval_every = 240, 12
+    build.n_steps, build.eval_every = 120, 6
 
     def make(finals, where="baseline", *, seeds=None, ours=False, label="base", **options):
         runs = []
@@ -48,7 +48,7 @@ def sweep(build):
 
 def nan_loss(build, seed=0):
     values = build.loss(seed)
-    values[150:] = np.nan
+    values[60:] = np.nan
     return build.points(values)
 
 
