@@ -1,0 +1,48 @@
+"""The evaluations of each seed of a group: its best, where it ended, and how far it fell back between."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from stabilimeter.present.wording import better_when, number
+from stabilimeter.tensorboard_plugin.decimation import curve
+from stabilimeter.tensorboard_plugin.live_sweep import Snapshot
+from stabilimeter.tensorboard_plugin.overview import seed_name, seed_state, why
+
+MAX_POINTS = 1_000
+MAX_SEEDS = 24
+
+
+def answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str, Any]:
+    """Evaluations of the primary metric in ``group``.
+
+    Raises:
+        KeyError: if there is no such group, or it has no primary metric of known direction.
+    """
+    group, own = snapshot.group(arguments["group"])
+    tag = own.primary_metric
+    mode = own.metrics[tag].mode if tag is not None and tag in own.metrics else None
+    if tag is None or mode is None:
+        raise KeyError("this group has no primary metric whose better direction is known")
+    rows: list[dict[str, Any]] = []
+    for run, about in zip(group.runs, own.runs, strict=True):
+        metric = about.metrics.get(tag)
+        if metric is None or about.copy_of is not None:
+            continue
+        rows.append(
+            {
+                "path": about.path,
+                "name": seed_name(about),
+                "state": seed_state(about),
+                "why": why(about),
+                "best": number(metric.best),
+                "best_value": metric.best,
+                "best_step": metric.best_step,
+                "final": number(metric.final),
+                "n_points": metric.n_points,
+                "n_nonfinite": metric.n_nonfinite,
+                "regression": number(about.scores.get("checkpoint_regression"), 2),
+                "curve": asdict(curve(run[tag], MAX_POINTS)) if len(rows) < MAX_SEEDS else None,
+            }
+        )
+    return {"group": own.label, "tag": tag, "mode": better_when(mode), "rows": rows}

@@ -1,0 +1,90 @@
+"""What TensorBoard loads: the tab, its files and its data.
+
+TensorBoard imports this module whenever it starts, in every environment that has the package installed, and a plugin
+that cannot be imported takes the whole server down. Hence only the standard library and tensorboard (and werkzeug, on
+which it is built) are imported here; everything else is imported when the tab first asks for data, and what goes wrong
+then is told in the tab.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from importlib import resources
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from tensorboard.backend import http_util
+from tensorboard.plugins import base_plugin
+from werkzeug import wrappers
+
+if TYPE_CHECKING:
+    from stabilimeter.tensorboard_plugin.live_sweep import LiveSweep
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPES = {".js": "text/javascript", ".css": "text/css"}
+ANSWERS = ("status", "summary", "overview", "curves", "incidents", "window", "layers", "checkpoints", "compare")
+"""Names of the data requests; see the module ``answers``."""
+
+
+class StabilityPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
+    """The Stability tab."""
+
+    plugin_name = "stability"
+
+    def __init__(self, context: base_plugin.TBContext) -> None:
+        flags = getattr(context, "flags", None)
+        self._log_folder: str = getattr(flags, "logdir", None) or getattr(context, "logdir", None) or ""
+        self._live: LiveSweep | None = None
+
+    def get_plugin_apps(self) -> Mapping[str, Callable[..., Any]]:
+        """The routes below ``/data/plugin/stability``: the files of the tab, and its data."""
+        static = resources.files("stabilimeter.tensorboard_plugin") / "static"
+        files = [entry for entry in static.iterdir() if PurePosixPath(entry.name).suffix in CONTENT_TYPES]
+        apps = {f"/{entry.name}": _file_app(entry.name, entry.read_bytes()) for entry in files}
+        return {**apps, **{f"/data/{name}": self._data_app(name) for name in ANSWERS}}
+
+    def is_active(self) -> bool:
+        """False: TensorBoard shows the tab as soon as it has found scalars, see `data_plugin_names`."""
+        return False
+
+    def data_plugin_names(self) -> tuple[str, ...]:
+        """The tab shows scalars, whoever logged them."""
+        return ("scalars",)
+
+    def frontend_metadata(self) -> base_plugin.FrontendMetadata:
+        """Name of the tab, and its module."""
+        return base_plugin.FrontendMetadata(es_module_path="/index.js", tab_name="Stability", disable_reload=True)
+
+    def _data_app(self, name: str) -> Callable[..., Any]:
+        @wrappers.Request.application
+        def app(request: wrappers.Request) -> wrappers.Response:
+            code, text = self._answer(name, request.args)
+            response: wrappers.Response = http_util.Respond(request, text, "application/json", code=code)
+            return response
+
+        return app
+
+    def _answer(self, name: str, arguments: Mapping[str, str]) -> tuple[int, str]:
+        """Status code and JSON text; whatever goes wrong is one line for the tab, the rest is in TensorBoard's log."""
+        try:
+            from stabilimeter.tensorboard_plugin.answers import answer
+            from stabilimeter.tensorboard_plugin.live_sweep import LiveSweep
+
+            if self._live is None:
+                self._live = LiveSweep(self._log_folder)
+            return answer(self._live, name, arguments)
+        except Exception as error:
+            logger.exception("the Stability tab cannot answer %s", name)
+            return 500, json.dumps({"error": f"{type(error).__name__}: {error}".replace("\n", " ")})
+
+
+def _file_app(name: str, content: bytes) -> Callable[..., Any]:
+    content_type = CONTENT_TYPES[PurePosixPath(name).suffix]
+
+    @wrappers.Request.application
+    def app(request: wrappers.Request) -> wrappers.Response:
+        response: wrappers.Response = http_util.Respond(request, content, content_type)
+        return response
+
+    return app

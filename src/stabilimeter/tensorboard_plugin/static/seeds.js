@@ -1,0 +1,158 @@
+// Any signal across the seeds of one or more groups: mean, band, single seeds, where failed seeds were lost.
+
+import {button, checkbox, h, select} from './dom.js';
+import {lineChart} from './chart.js';
+import {FAILED, GROUPS, KINDS, faded} from './palette.js';
+
+const MAX_GROUPS = 6;
+
+export function colorOf(about, label) {
+  return GROUPS[Math.max(0, about.groups.findIndex((group) => group.label === label)) % GROUPS.length];
+}
+
+function linesOf(answer, name, color, options) {
+  const lines = [];
+  const bands = [];
+  if (options.singles) {
+    for (const seed of answer.seeds) {
+      const failed = seed.state === 'failed';
+      lines.push({
+        label: `${name} ${seed.name}${failed ? ' (failed)' : ''}`, ...seed.curve, told: true,
+        color: failed ? FAILED : faded(color, 0.55), width: failed ? 1.25 : 1, dash: seed.state === 'running' ? [6, 3] : null,
+      });
+    }
+  }
+  if (answer.band && answer.n_seeds > 1) {
+    const {steps, mean, n} = answer.band;
+    const edges = {range: ['max', 'min'], interval: ['high', 'low']}[options.band];
+    if (edges) {
+      const at = lines.length;
+      for (const edge of edges) {
+        lines.push({label: edge, steps, values: answer.band[edge], color: 'transparent', width: 0, told: false});
+      }
+      bands.push({upper: at, lower: at + 1, color});
+    }
+    lines.push({label: `${name} mean`, steps, values: mean, color, width: 2.25, n});
+  }
+  return {lines, bands};
+}
+
+function marksOf(answer, options) {
+  const marks = [];
+  const verticals = [];
+  for (const seed of answer.seeds) {
+    if (seed.state === 'failed' && seed.last && options.singles) {
+      marks.push({step: seed.last.step, value: seed.last.value, glyph: '✕', color: FAILED, size: 15});
+    }
+    seed.curve.gaps.forEach((step, index) => marks.push(
+      {step, value: null, glyph: seed.curve.gap_values[index] === 'NaN' ? 'NaN' : '∞', color: FAILED, size: 10}));
+    for (const incident of seed.incidents) {
+      const at = seed.curve.steps.findIndex((step) => step >= incident.step);
+      if (incident.shared) verticals.push({step: incident.step, color: KINDS[incident.kind].color, label: 'shared'});
+      else if (options.singles && at >= 0) {
+        const {glyph, color} = KINDS[incident.kind];
+        marks.push({step: incident.step, value: seed.curve.values[at], glyph, color, size: 11});
+      }
+    }
+  }
+  const once = new Map(verticals.map((vertical) => [vertical.step, vertical]));
+  return {marks, verticals: [...once.values()]};
+}
+
+function lostVerticals(answers) {
+  const steps = new Map();
+  for (const answer of answers) {
+    for (const seed of answer.seeds) if (seed.lost_at !== null) steps.set(seed.lost_at, [...steps.get(seed.lost_at) ?? [], seed]);
+  }
+  const last = Math.max(...steps.keys());
+  const all = [...steps.values()].flat();
+  const label = all.length === 1 ? `${all[0].name} lost` : `${all.length} seeds lost`;
+  return [...steps.keys()].map((step) => ({step, color: FAILED, dash: true, label: step === last ? label : ''}));
+}
+
+export async function drawCurves(host, shown, options) {
+  const {about, get, again} = shown;
+  const tag = options.tag ?? about.tags[0];
+  if (!tag) return;
+  const span = options.zoom ? {from: options.zoom[0], to: options.zoom[1]} : {};
+  const answers = await Promise.all(options.groups.map(
+    (group) => get('curves', {group, tag, seed: options.seed, ...span})));
+  if (!shown.current()) return;
+  const short = Object.fromEntries(about.groups.map((group) => [group.label, group.short]));
+  const lines = [];
+  const bands = [];
+  const marks = [];
+  const verticals = options.lost === false ? [] : lostVerticals(answers);
+  for (const answer of answers) {
+    const made = linesOf(answer, short[answer.group], colorOf(about, answer.group), options);
+    bands.push(...made.bands.map((band) => ({...band, upper: band.upper + lines.length, lower: band.lower + lines.length})));
+    lines.push(...made.lines);
+    const found = marksOf(answer, options);
+    marks.push(...found.marks);
+    verticals.push(...found.verticals);
+  }
+  const present = answers.filter((answer) => answer.n_seeds);
+  host.append(h(
+    'p', {class: 'legend'}, h('strong', {}, tag), ' ',
+    present.map((answer) => h('span', {}, h('span', {class: 'swatch', style: {background: colorOf(about, answer.group)}}),
+      `${short[answer.group]} (${answer.n_seeds} seed${answer.n_seeds === 1 ? '' : 's'})  `)),
+    present.some((answer) => answer.seeds.some((seed) => seed.state === 'failed'))
+      && h('span', {}, h('span', {class: 'swatch', style: {background: FAILED}}), 'failed seed, ✕ its last value'),
+  ));
+  if (options.zoom) host.append(button('Whole run', () => again({zoom: null}), {id: 'whole'}));
+  const kept = lines.map((line, index) => [line, index]).filter(([line]) => line.steps.length);
+  const moved = new Map(kept.map(([, index], at) => [index, at]));
+  lineChart(host, {
+    lines: kept.map(([line]) => line),
+    bands: bands.map((band) => ({...band, upper: moved.get(band.upper), lower: moved.get(band.lower)})),
+    marks, verticals, log: options.log, height: options.height,
+    label: `${tag} over steps for ${present.map((answer) => short[answer.group]).join(', ')}`,
+    onzoom: options.zoomable ? (from, to) => again({zoom: [from, to]}) : null,
+  });
+  return answers;
+}
+
+export async function show(host, shown) {
+  const {about, state, again} = shown;
+  const known = about.groups.map((group) => group.label);
+  const groups = (state.groups ?? known.slice(0, Math.min(known.length, 2))).filter((label) => known.includes(label));
+  const options = {
+    tag: about.tags.includes(state.tag) ? state.tag : about.tags[0],
+    groups: groups.length ? groups : known.slice(0, 1),
+    band: state.band ?? 'range', singles: state.singles ?? true, log: state.log ?? 'auto', height: 440,
+    zoom: state.zoom ?? null, zoomable: true, seed: state.seed,
+  };
+  host.append(h(
+    'div', {class: 'controls'},
+    select('Signal', about.tags.map((tag) => ({value: tag, text: tag})), options.tag,
+      (tag) => again({tag, zoom: null}), {id: 'signal'}),
+    select('Band', [{value: 'range', text: 'lowest to highest seed'}, {value: 'interval', text: '95 % t interval of the mean'},
+      {value: 'none', text: 'none'}], options.band, (band) => again({band}), {id: 'band'}),
+    select('Axis', [{value: 'auto', text: 'by the data'}, {value: 'log', text: 'logarithmic'}, {value: 'linear', text: 'linear'}],
+      options.log === 'auto' ? 'auto' : options.log ? 'log' : 'linear',
+      (axis) => again({log: axis === 'auto' ? 'auto' : axis === 'log'}), {id: 'axis'}),
+    checkbox('Single seeds', options.singles, (singles) => again({singles}), {id: 'singles'}),
+  ));
+  host.append(h(
+    'fieldset', {class: 'groups-choice'}, h('legend', {}, `Groups (up to ${MAX_GROUPS})`),
+    about.groups.map((group, index) => checkbox(
+      h('span', {}, h('span', {class: 'swatch', style: {background: colorOf(about, group.label)}}), group.short),
+      options.groups.includes(group.label),
+      (on) => again({groups: on ? [...options.groups, group.label].slice(-MAX_GROUPS)
+        : options.groups.filter((label) => label !== group.label)}),
+      {id: `group-${index}`},
+    )),
+  ));
+  const picture = h('section', {});
+  host.append(picture);
+  shown.place();
+  const answers = await drawCurves(picture, shown, options);
+  const others = (answers ?? []).flatMap((answer) => answer.others);
+  if (others.length) {
+    host.append(select('Show another seed', [{value: '', text: `${others.length} not drawn one by one`},
+      ...others.map((seed) => ({value: seed.path, text: seed.path}))], state.seed ?? '',
+    (seed) => again({seed: seed || null}), {id: 'another'}));
+  }
+  host.append(h('p', {class: 'faint'}, 'Drag to zoom. Point at a line for its seed and value; n is the number of seeds at a step. '
+    + 'Long series keep the smallest and largest value of each stretch; NaN and ∞ at the bottom mark gaps.'));
+}
