@@ -364,10 +364,17 @@ def test_scores_are_in_units_of_the_baselines_gain(build, sweep, rng):
     assert same.given_completion_ci[0] < 0 < same.given_completion_ci[1]
 
 
-def test_the_baselines_score_is_that_of_its_summary(build, sweep, rng):
+def test_each_score_is_that_of_its_summary_spikes_and_failures_included(build, sweep, rng):
     baseline = with_failures(build, sweep(GOOD), {2})
+    (group,) = baseline.groups
+    loss = build.loss(0)
+    loss[80] += 5
+    spiky = (replace(group.runs[0], _scalars={**group.runs[0]._scalars, "loss": build.points(loss)}), *group.runs[1:])
+    baseline = replace(baseline, groups=(replace(group, runs=spiky),))
+    own = summarize(baseline, rng=rng).groups[0]
+    assert own.runs[0].scores["spike_rate"] > 0
     result = compare(baseline, sweep(NEAR, "candidate"), rng=rng).stability
-    assert result.score[0] == pytest.approx(summarize(baseline, rng=rng).groups[0].stability.score)
+    assert result.score[0] == pytest.approx(own.stability.score)
 
 
 def test_too_few_survivors_leave_the_scores_without_an_interval(build, sweep, rng):
