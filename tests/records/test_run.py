@@ -77,6 +77,31 @@ def test_what_is_no_run_is_refused_in_one_line(tmp_path, make, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_jsonl_log_and_a_trainer_state_by_name(tmp_path):
+    (tmp_path / "trial_7.jsonl").write_text('{"step": 3, "loss": 1.5}\n')
+    run = read_run(tmp_path / "trial_7.jsonl")
+    assert (run.label, run.status, run["loss"].steps.tolist()) == ("trial_7", RunStatus.UNKNOWN, [3])
+    folder = tmp_path / "seed_1" / "checkpoint-3"
+    folder.mkdir(parents=True)
+    (folder / "trainer_state.json").write_text('{"log_history": [{"step": 3, "loss": 1.5}]}')
+    for path in (folder.parent, folder, folder / "trainer_state.json"):
+        run = read_run(path)
+        assert (run.label, run.seed, run["loss"].values.tolist()) == ("seed_1", "seed_1", [1.5])
+
+
+def test_the_seed_among_the_parameters_of_a_search(tmp_path):
+    text = '{"log_history": [{"step": 3, "loss": 1.5}], "trial_params": {"seed": 4, "lr": 0.1}}'
+    (tmp_path / "trainer_state.json").write_text(text)
+    run = read_run(tmp_path)
+    assert (run.seed, run.overrides.others) == (4, ("lr=0.1",))
+
+
+def test_what_was_not_read_is_a_note_of_the_run(tmp_path, event_file):
+    path = event_file({"loss": {0: 2.0}}, folder="study_1")
+    (path.parent / "measurements.csv").write_text("step,loss\n0,1.0\n")
+    assert read_run(path.parent).notes == ("not read (event files beside it are read): measurements.csv",)
+
+
 def test_several_runs_are_refused_with_their_number(event_file, tmp_path):
     event_file({"loss": {0: 1.0}}, folder="a")
     event_file({"loss": {0: 1.0}}, folder="b")

@@ -103,6 +103,84 @@ def test_hydras_overrides_make_the_group_of_a_foreign_sweep(tmp_path, event_file
     assert groups(read_sweep(tmp_path, group_by="parent")) == {"multirun": ["0", "2", "1", "3"]}
 
 
+def mlflow_run(folder, name, **params):
+    (folder / "metrics").mkdir(parents=True)
+    (folder / "params").mkdir()
+    (folder / "meta.yaml").write_text(f"lifecycle_stage: active\nrun_name: {name}\n")
+    (folder / "metrics" / "loss").write_text("17 2.5 0\n18 1.5 1\n")
+    for key, value in params.items():
+        (folder / "params" / key).write_text(str(value))
+
+
+def test_the_parameters_in_mlflow_make_the_group(tmp_path):
+    for number, (lr, seed) in enumerate([(0.1, 0), (0.1, 1), (0.2, 0), (0.2, 1)]):
+        mlflow_run(tmp_path / "mlruns" / "5" / f"id{number}", "baseline", lr=lr, seed=seed, depth=2, log_dir=number)
+    sweep = read_sweep(tmp_path)
+    assert groups(sweep) == {
+        "5/lr=0.1": ["baseline (id0)", "baseline (id1)"],
+        "5/lr=0.2": ["baseline (id2)", "baseline (id3)"],
+    }
+    assert [run.seed for run in sweep.groups[1].runs] == [0, 1]
+    assert sweep.groups[0].runs[0]["loss"].values.tolist() == [2.5, 1.5]
+    assert sweep.notes == ()
+    assert [len(group.runs) for group in read_sweep(tmp_path, group_by="parent").groups] == [4]
+
+
+def test_one_group_of_parameters_has_the_name_of_its_folder(tmp_path):
+    for seed in (0, 1):
+        mlflow_run(tmp_path / "exp" / f"id{seed}", f"fox-{seed}", lr=0.1, seed=seed)
+    assert groups(read_sweep(tmp_path)) == {"exp": ["fox-0", "fox-1"]}
+
+
+def test_parameters_that_keep_every_run_alone_are_told(tmp_path):
+    for seed in (0, 1):
+        mlflow_run(tmp_path / "exp" / f"id{seed}", f"fox-{seed}", tag=f"t{seed}", lr=1)
+    sweep = read_sweep(tmp_path)
+    assert sorted(groups(sweep)) == ["exp/tag=t0", "exp/tag=t1"]
+    assert sweep.notes == ("exp: every run has parameters of its own (tag); if they do not matter, group by parent",)
+
+
+def test_the_runs_of_an_export_are_a_group(tmp_path):
+    header = "Step," + ",".join(f"fox-{n} - loss{part}" for n in (10, 9) for part in ("", "__MIN", "__MAX"))
+    (tmp_path / "chart.csv").write_text(f"{header}\n0,2,2,2,3,3,3\n1,1,1,1,2,2,2\n")
+    for given in (tmp_path, tmp_path / "chart.csv"):
+        (group,) = read_sweep(given).groups
+        assert group.label == given.name
+        assert [(run.label, run["loss"].values.tolist()) for run in group.runs] == [
+            ("fox-9", [3.0, 2.0]),
+            ("fox-10", [2.0, 1.0]),
+        ]
+        assert len({run.path for run in group.runs}) == 2
+        assert all(run.path.is_relative_to(given) for run in group.runs)
+
+
+def test_trainer_states_of_seeds_are_a_group(tmp_path):
+    for seed in (0, 1):
+        for step in (1, 2):
+            folder = tmp_path / "base" / f"seed_{seed}" / f"checkpoint-{step}"
+            folder.mkdir(parents=True)
+            history = ", ".join(f'{{"step": {done}, "loss": {done + seed}}}' for done in range(1, step + 1))
+            (folder / "trainer_state.json").write_text(f'{{"global_step": {step}, "log_history": [{history}]}}')
+    sweep = read_sweep(tmp_path)
+    assert groups(sweep) == {"base": ["seed_0", "seed_1"]}
+    assert [run["loss"].values.tolist() for run in sweep.groups[0].runs] == [[1.0, 2.0], [2.0, 3.0]]
+
+
+def test_logs_that_were_not_read_are_told_in_one_note(tmp_path, event_file):
+    event_file(LOSS, folder="a")
+    for number in range(300):
+        (tmp_path / f"predictions_{number}.csv").write_text("id,label\n")
+    assert read_sweep(tmp_path).notes == (
+        "not read (no step column): predictions_0.csv, predictions_1.csv, predictions_2.csv and 297 more",
+    )
+
+
+def test_where_nothing_can_be_read_the_reason_is_told(tmp_path):
+    (tmp_path / "runs.csv").write_text("Start Time,Run ID,loss\n")
+    with pytest.raises(RecordError, match=r"no run in .*; not read \(no step column\): runs.csv"):
+        read_sweep(tmp_path)
+
+
 def test_progress_counts_every_run(tmp_path, event_file):
     for name in "abc":
         event_file(LOSS, folder=name)

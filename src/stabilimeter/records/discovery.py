@@ -259,7 +259,7 @@ def _without_second_logs(
     kept = []
     for run, own in zip(runs, parts, strict=True):
         if run.source in (Source.CSV, Source.JSONL) and run.source is not best[own]:
-            unread.append(Unread(run.path, f"{best[own].value} of the same run are read"))
+            unread.append(Unread(run.path, f"the same run is read from its {best[own].value}"))
         else:
             kept.append(run)
     return kept, unread

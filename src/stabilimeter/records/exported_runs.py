@@ -75,10 +75,9 @@ def exported_runs(paths: Sequence[Path]) -> list[ExportedRun]:
     found: dict[str, _Parts] = {}
     for path in paths:
         table = read_csv_table(path)
-        if export_kind(table.header) is Export.MLFLOW:
-            _add_metrics(table, found)
-        else:
-            _add_chart(table, found)
+        add = _add_metrics if export_kind(table.header) is Export.MLFLOW else _add_chart
+        for key in add(table, found):
+            found[key].notes += table.notes
     said = paths[0].name if len(paths) == 1 else "exports"
     return [ExportedRun(key, part.name, part.points.log(said, part.notes)) for key, part in sorted(found.items())]
 
@@ -102,12 +101,14 @@ def _chart_columns(header: Sequence[str]) -> list[int]:
     ]
 
 
-def _add_chart(table: CsvTable, found: dict[str, _Parts]) -> None:
+def _add_chart(table: CsvTable, found: dict[str, _Parts]) -> list[str]:
+    """Adds what a chart says; the runs that it names."""
     header = table.header
     columns = _chart_columns(header)
     place = {name: number for number, name in enumerate(header)}
     grouped = sorted({header[column].rpartition(_JOINT)[0] for column in columns if header[column].startswith(_GROUP)})
     over_steps = step_name(header[:1]) is not None
+    named: dict[str, _Parts] = {}
     for column in columns:
         run, _, metric = header[column].rpartition(_JOINT)
         if run in grouped or metric == _STEP:
@@ -124,24 +125,28 @@ def _add_chart(table: CsvTable, found: dict[str, _Parts]) -> None:
                 part.points.add(metric, table.step(row[steps_at], line), value)
                 means += row[low] != row[high]
                 count += 1
-        part.notes += table.notes
         if means:
             part.notes.append(f"{metric}: {means} of {count} points are means over several steps, as W&B exports them")
-        if grouped:
+        named[run] = part
+    if grouped:
+        for part in named.values():
             part.notes.append(f"{table.path.name}: means over groups of runs left out: {', '.join(grouped)}")
+    return list(named)
 
 
-def _add_metrics(table: CsvTable, found: dict[str, _Parts]) -> None:
+def _add_metrics(table: CsvTable, found: dict[str, _Parts]) -> list[str]:
+    """Adds what a table of points says; the runs that it names."""
     place = {name.lower(): number for number, name in reversed(list(enumerate(table.header)))}
     run_at = place.get("run id", place.get("run_id", 0))
     metric_at = place.get("metric", place.get("key", 0))
     name_at = place.get("run", run_at)
     step_at, value_at = place["step"], place["value"]
+    named: dict[str, _Parts] = {}
     for line, row in table.rows:
         run, metric = row[run_at], row[metric_at]
         if not run or not metric:
             raise RecordError(f"{table.path}: line {line} names no run or no metric")
         part = found.setdefault(run, _Parts(row[name_at] or run))
         part.points.add(metric, table.step(row[step_at], line), table.number(row[value_at], line, "value"))
-        if table.notes and part.notes[-len(table.notes) :] != list(table.notes):
-            part.notes += table.notes
+        named[run] = part
+    return list(named)

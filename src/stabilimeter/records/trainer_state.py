@@ -8,21 +8,20 @@ series; it is left out.
 """
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from stabilimeter.records.json_points import JsonPoints, flat_object
 from stabilimeter.records.overrides import Overrides, parameters
 from stabilimeter.records.record_error import RecordError
-from stabilimeter.records.scalar_log import LoggedPoints, ScalarLog
+from stabilimeter.records.scalar_log import ScalarLog
 from stabilimeter.records.step_name import whole_step
 
 STATE_FILE = "trainer_state.json"
 CHECKPOINT_FOLDER = re.compile(r"checkpoint-(\d+)")
 _CLOSING_KEY = "train_runtime"
-_NONFINITE = {"nan": math.nan, "infinity": math.inf, "-infinity": -math.inf, "inf": math.inf, "-inf": -math.inf}
 
 
 def newest_state(folder: Path) -> Path | None:
@@ -50,18 +49,17 @@ def read_trainer_state(path: Path) -> tuple[ScalarLog, Overrides | None]:
         RecordError: if the file is no trainer state; names the entry.
     """
     state = _state(path)
-    points = LoggedPoints()
+    points = JsonPoints(path, "step")
     for number, entry in enumerate(state["log_history"]):
-        if not isinstance(entry, dict) or whole_step(entry.get("step")) is None:
-            raise RecordError(f"{path}: entry {number} of log_history has no step that is a whole number")
-        if _CLOSING_KEY in entry:
-            continue
-        step = whole_step(entry["step"]) or 0
-        for key, value in entry.items():
-            if key != "step" and value is not None:
-                points.add(key, step, _number(value, key, path, number))
+        place = f"entry {number} of log_history"
+        try:
+            flat = flat_object(entry)
+        except ValueError as error:
+            raise RecordError(f"{path}: {place}: {error}") from error
+        if _CLOSING_KEY not in flat:
+            points.add(flat, place)
     trial = state.get("trial_params")
-    return points.log(path.name), parameters(trial) if isinstance(trial, Mapping) and trial else None
+    return points.log(), parameters(trial) if isinstance(trial, Mapping) and trial else None
 
 
 def _steps_done(path: Path) -> int:
@@ -78,11 +76,3 @@ def _state(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or not isinstance(state.get("log_history"), list):
         raise RecordError(f"{path} is not a trainer state: it has no list 'log_history'")
     return state
-
-
-def _number(value: Any, key: str, path: Path, entry: int) -> float:
-    if isinstance(value, str) and value.lower() in _NONFINITE:
-        return _NONFINITE[value.lower()]
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    raise RecordError(f"{path}: entry {entry} of log_history: {key} is no number: {value!r}")
