@@ -65,7 +65,9 @@ class Build:
     def _run(self, seed, manifest, status, incidents, notes, series):
         label = f"seed={seed}"
         logged = {key: points for key, points in sorted(series.items()) if points is not None}
-        return Run(ROOT / "base" / label, label, seed, manifest, status, tuple(notes), tuple(incidents), logged)
+        return Run(
+            ROOT / "base" / label, label, seed, manifest, status, tuple(notes), tuple(incidents), _scalars=logged
+        )
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import numpy as np
 from stabilimeter.analysis.compare import compare_sides
 from stabilimeter.analysis.comparison import ComparisonError
 from stabilimeter.analysis.side import sides_of
-from stabilimeter.present.comparison import main_table, notes_table, reach, sentence
+from stabilimeter.present.comparison import main_table, notes_table, reach
+from stabilimeter.present.comparison_sentence import sentence
 from stabilimeter.present.table import Table
 from stabilimeter.tensorboard_plugin.live_sweep import Snapshot
 
