@@ -177,9 +177,8 @@ def _is_ours(group: RunGroup) -> bool:
 def _watched(roles: Roles, group: GroupSummary) -> dict[str, Side]:
     """The signals to look at: norms on either side of the healthy range, results where they are worse."""
     norms = {tag: Side.BOTH for tag in (roles.grad_norm, *NORMS) if tag is not None}
-    modes = {tag: mode_of(tag) for tag in roles.validation_metrics}
-    if roles.train_loss is not None:
-        modes[roles.train_loss] = "min"
+    modes: dict[str, str | None] = {} if roles.train_loss is None else {roles.train_loss: "min"}
+    modes.update({tag: mode_of(tag) for tag in roles.validation_metrics})
     primary = group.primary_metric
     if primary is not None and primary in group.metrics:
         modes[primary] = group.metrics[primary].mode

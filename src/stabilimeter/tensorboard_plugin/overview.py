@@ -33,11 +33,12 @@ def answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str, Any]:
     summary = snapshot.summary
     named, common = named_groups(summary)
     short = {group.label: label for label, group in named}
+    losses = {group.label: roles_in(group.runs).train_loss for group in snapshot.sweep.groups}
     return {
         "version": snapshot.version,
         "headline": _headline(named),
         "common": common,
-        "groups": [_group(label, group) for label, group in named],
+        "groups": [{**_group(label, group), "loss": losses[group.label]} for label, group in named],
         "failed": [_failed(seed, short) for seed in snapshot.failed],
         "components": list(COMPONENTS.values()),
         "tags": _tags(snapshot),

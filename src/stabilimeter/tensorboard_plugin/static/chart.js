@@ -24,6 +24,18 @@ export function looksLogarithmic(lines) {
   return high / low >= LOG_FROM;
 }
 
+// Powers of ten, as many as there is room for; also twice and five times them where there are few.
+function logSplits(low, high, room) {
+  const decades = Math.max(1, Math.log10(high / low));
+  const factors = decades <= room / 3 ? [1, 2, 5] : [1];
+  const every = Math.max(1, Math.ceil(decades / room));
+  const splits = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power += every) {
+    splits.push(...factors.map((factor) => factor * 10 ** power));
+  }
+  return splits.filter((split) => split >= low && split <= high);
+}
+
 function drawMarks(chart, marks, verticals) {
   const context = chart.ctx;
   const ratio = window.devicePixelRatio || 1;
@@ -125,6 +137,8 @@ export function lineChart(host, {lines, bands = [], marks = [], verticals = [], 
     axes: [
       {...axis, size: 30, font: '12px sans-serif', values: (_, ticks) => ticks.map((tick) => tick.toLocaleString('en'))},
       {...axis, size: axisWidth, font: '12px sans-serif',
+        splits: logarithmic ? (_, index, low, high) => logSplits(low, high, height / 34) : undefined,
+        filter: logarithmic ? (_, splits) => splits : undefined,
         values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : number(tick)))},
     ],
     series: [{}, ...clean.map((line) => ({

@@ -2,7 +2,7 @@
 
 import {h, select} from './dom.js';
 import {lineChart} from './chart.js';
-import {FAILED, STATES, faded} from './palette.js';
+import {STATES, colors, faded} from './palette.js';
 import {colorOf} from './seeds.js';
 
 export async function show(host, shown) {
@@ -34,12 +34,12 @@ export async function show(host, shown) {
   shown.place();
   lineChart(picture, {
     lines: drawn.map((row) => ({
-      label: row.name, ...row.curve, color: row.state === 'failed' ? FAILED : faded(color, 0.8), width: 1.5,
+      label: row.name, ...row.curve, color: row.state === 'failed' ? colors().failed : faded(color, 0.8), width: 1.5,
     })),
     marks: drawn.flatMap((row) => [
-      row.best_step !== null && {step: row.best_step, value: row.best_value, glyph: '★', color: row.state === 'failed' ? FAILED : color},
+      row.best_step !== null && {step: row.best_step, value: row.best_value, glyph: '★', color: row.state === 'failed' ? colors().failed : color},
       row.state === 'failed' && row.curve.steps.length && {
-        step: row.curve.steps.at(-1), value: row.curve.values.at(-1), glyph: '✕', color: FAILED, size: 15},
+        step: row.curve.steps.at(-1), value: row.curve.values.at(-1), glyph: '✕', color: colors().failed, size: 15},
     ].filter(Boolean)),
     height: 320, label: `${answer.tag} at each evaluation`,
   });

@@ -2,9 +2,16 @@
 
 import {checkbox, h, button} from './dom.js';
 import {lineChart} from './chart.js';
-import {FAILED, GROUPS, KINDS, STATES, faded} from './palette.js';
+import {KINDS, STATES, colors, faded} from './palette.js';
 
 const MANY_LANES = 30;
+
+function ticks(last) {
+  const rough = last / 5;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const apart = Math.max(1, [1, 2, 5, 10].find((factor) => factor * power >= rough) * power);
+  return Array.from({length: Math.floor(last / apart) + 1}, (_, at) => at * apart);
+}
 
 function mark(event, lane, last, chosen, shown) {
   const {glyph, color} = KINDS[event.kind];
@@ -24,7 +31,7 @@ function laneRow(lane, last, hidden, shown) {
     class: 'mark lost-mark', title: `${lane.name} lost at step ${lane.lost_at}: ${lane.why}`, id: `lost-${lane.path}`,
     'aria-label': `${lane.name} lost at step ${lane.lost_at}`,
     'aria-pressed': String(mine && state.incident === null),
-    style: {left: `${(100 * lane.lost_at) / last}%`, color: FAILED},
+    style: {left: `${(100 * lane.lost_at) / last}%`, color: colors().failed},
   });
   return h(
     'div', {class: `lane ${lane.state}${mine ? ' chosen' : ''}`, role: 'listitem', 'data-path': lane.path},
@@ -67,10 +74,10 @@ async function detail(host, shown, lane) {
     charts.append(box);
     const {steps, values, gaps, gap_values: names} = signal.curve;
     lineChart(box, {
-      lines: [{label: signal.tag, steps, values, color: GROUPS[0], width: 1.5}],
-      marks: gaps.map((step, at) => ({step, value: null, glyph: names[at] === 'NaN' ? 'NaN' : '∞', color: FAILED, size: 10})),
-      verticals: [{step: answer.step, color: FAILED, dash: true, label: index ? '' : `step ${answer.step}`},
-        ...(answer.end_step > answer.step ? [{step: answer.end_step, color: faded(FAILED, 0.5), dash: true}] : [])],
+      lines: [{label: signal.tag, steps, values, color: colors().groups[0], width: 1.5}],
+      marks: gaps.map((step, at) => ({step, value: null, glyph: names[at] === 'NaN' ? 'NaN' : '∞', color: colors().failed, size: 10})),
+      verticals: [{step: answer.step, color: colors().failed, dash: true, label: index ? '' : `step ${answer.step}`},
+        ...(answer.end_step > answer.step ? [{step: answer.end_step, color: faded(colors().failed, 0.5), dash: true}] : [])],
       height: 118, sync: 'window', range: answer.span, label: `${signal.tag} around step ${answer.step}`,
     });
   });
@@ -97,8 +104,8 @@ export async function show(host, shown) {
     h('div', {class: 'lanes', role: 'list', 'aria-label': 'Incidents of each seed over steps'},
       lanes.map((lane) => laneRow(lane, last, hidden, shown)),
       h('div', {class: 'lane axis', 'aria-hidden': 'true'}, h('span', {class: 'lane-name faint'}, 'step'),
-        h('span', {class: 'track'}, [0, 0.25, 0.5, 0.75, 1].map((share) => h('span',
-          {class: 'tick faint', style: {left: `${100 * share}%`}}, Math.round(share * last).toLocaleString('en')))),
+        h('span', {class: 'track'}, ticks(last).map((step) => h('span',
+          {class: 'tick faint', style: {left: `${(100 * step) / last}%`}}, step.toLocaleString('en')))),
         h('span', {class: 'count faint'}, 'incidents'))),
   );
   let lane = answer.lanes.find((one) => one.path === state.run);

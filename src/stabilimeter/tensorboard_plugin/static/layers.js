@@ -2,7 +2,7 @@
 
 import {h, number, select} from './dom.js';
 import {lineChart} from './chart.js';
-import {FAILED, GROUPS, STATES, diverging, sequential, themed} from './palette.js';
+import {STATES, colors, diverging, sequential, themed} from './palette.js';
 
 const NAME_WIDTH = 230;
 const RIGHT = 16;
@@ -38,7 +38,6 @@ function heatMap(canvas, answer, relative, range, cursor) {
   Object.assign(canvas.style, {width: `${width}px`, height: `${height}px`});
   const context = canvas.getContext('2d');
   context.scale(ratio, ratio);
-  const dark = document.documentElement.classList.contains('dark');
   const inner = width - NAME_WIDTH - RIGHT;
   const x = (step) => NAME_WIDTH + (inner * (step - range[0])) / Math.max(1, range[1] - range[0]);
   const {low, high, at} = shares(answer, relative);
@@ -50,8 +49,8 @@ function heatMap(canvas, answer, relative, range, cursor) {
       const value = at(row, column);
       const next = answer.steps[column + 1] ?? range[1];
       const share = (value - low) / Math.max(1e-9, high - low);
-      context.fillStyle = typeof value === 'number' ? (relative ? diverging(share, dark) : sequential(share))
-        : value === null ? themed('--track') : FAILED;
+      context.fillStyle = typeof value === 'number' ? (relative ? diverging(share) : sequential(share))
+        : value === null ? themed('--track') : colors().failed;
       context.fillRect(x(step), y, Math.max(1, x(next) - x(step)) + 0.5, rowHeight - (rowHeight > 6 ? 1 : 0));
     });
     if (rowHeight >= 9 || row % Math.ceil(10 / rowHeight) === 0) {
@@ -74,7 +73,7 @@ function heatMap(canvas, answer, relative, range, cursor) {
     context.lineTo(x(step), height - 26);
     context.stroke();
   };
-  if (answer.lost_at !== null) line(answer.lost_at, FAILED);
+  if (answer.lost_at !== null) line(answer.lost_at, colors().failed);
   if (cursor !== null) line(cursor, themed('--ink'));
   return {stepAt: (pixel) => range[0] + ((pixel - NAME_WIDTH) / inner) * (range[1] - range[0]),
     rowAt: (pixel) => Math.floor(pixel / rowHeight)};
@@ -116,9 +115,9 @@ export async function show(host, shown) {
   const scale = h('p', {class: 'legend scale'},
     relative ? `1/${rounded(10 ** limits.high)}` : number(10 ** limits.low), ' ',
     Array.from({length: 24}, (_, at) => h('span', {class: 'step', style: {background: relative
-      ? diverging(at / 23, document.documentElement.classList.contains('dark')) : sequential(at / 23)}})), ' ',
+      ? diverging(at / 23) : sequential(at / 23)}})), ' ',
     relative ? `${rounded(10 ** limits.high)} times the median of ${answer.against}` : number(10 ** limits.high),
-    h('span', {}, '   ', h('span', {class: 'swatch', style: {background: FAILED}}), 'NaN or infinite'));
+    h('span', {}, '   ', h('span', {class: 'swatch', style: {background: colors().failed}}), 'NaN or infinite'));
   host.append(scale, top, h('div', {class: 'map'}, canvas), readout);
   if (answer.moved.length) {
     host.append(h('details', {open: answer.moved.length <= 6}, h('summary', {}, `${answer.moved.length} layers in the order in which they moved`),
@@ -143,9 +142,9 @@ export async function show(host, shown) {
   };
   if (answer.loss) {
     lineChart(top, {
-      lines: [{label: answer.loss.tag, ...answer.loss.curve, color: GROUPS[0], width: 1.5}], range, height: 130,
+      lines: [{label: answer.loss.tag, ...answer.loss.curve, color: colors().groups[0], width: 1.5}], range, height: 130,
       axisWidth: NAME_WIDTH - 8, padding: [8, RIGHT, 0, 8], label: `${answer.loss.tag} over the same steps`,
-      verticals: answer.lost_at === null ? [] : [{step: answer.lost_at, color: FAILED, dash: true, label: 'lost'}],
+      verticals: answer.lost_at === null ? [] : [{step: answer.lost_at, color: colors().failed, dash: true, label: 'lost'}],
       onstep: (step) => { if (step !== cursor) move(step, row); },
     });
   }

@@ -2,7 +2,7 @@
 
 import {button, h, svg} from './dom.js';
 import {COMPONENTS, STATES} from './palette.js';
-import {drawCurves} from './seeds.js';
+import {drawCurves, firstLook} from './seeds.js';
 
 const MAX_SQUARES = 16;
 const MAX_FAILED = 8;
@@ -94,11 +94,11 @@ function groupTable(shown) {
   ));
   return h(
     'section', {},
-    about.groups.length > 5 && h('label', {class: 'field'}, h('span', {}, 'Filter groups'), h('input', {
-      type: 'search', id: 'filter', value: state.filter ?? '', oninput: (event) => again({filter: event.target.value}),
-    })),
     h('div', {class: 'scroll'},
       h('table', {class: 'groups'}, h('thead', {}, h('tr', {}, head)), h('tbody', {}, rows))),
+    about.groups.length > 5 && h('label', {class: 'filter'}, 'Filter groups ', h('input', {
+      type: 'search', id: 'filter', value: state.filter ?? '', oninput: (event) => again({filter: event.target.value}),
+    })),
     h('p', {class: 'key faint'}, 'Points lost to: ', about.components.map((name, index) => h('span', {},
       h('span', {class: 'swatch', style: {background: COMPONENTS[index]}}), `${name}  `))),
   );
@@ -147,9 +147,6 @@ export async function show(host, shown) {
   );
   const failed = failedTable(shown);
   if (failed) host.append(failed);
-  const worst = [...about.groups].sort((one, other) => other.n_failed - one.n_failed)[0];
-  const best = about.groups[0];
-  const same = worst.primary === best.primary && worst !== best;
   const picture = h('section', {class: 'picture'});
   host.append(picture);
   if (about.notes.length) {
@@ -157,6 +154,6 @@ export async function show(host, shown) {
       h('ul', {}, about.notes.map((note) => h('li', {}, h('strong', {}, note.group), ` ${note.text}`)))));
   }
   shown.place();
-  const groups = same ? [best.label, worst.label] : [worst.label];
-  await drawCurves(picture, shown, {tag: null, groups, band: 'range', singles: true, log: 'auto', height: 210, zoom: null});
+  const options = {...firstLook(about), band: 'range', singles: true, log: 'auto', height: 210, zoom: null};
+  await drawCurves(picture, shown, options);
 }

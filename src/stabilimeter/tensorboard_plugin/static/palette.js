@@ -1,16 +1,20 @@
 // Colours of Okabe and Ito, which people with any colour vision can tell apart; vermillion is kept for failures.
 
-export const GROUPS = ['#0072B2', '#CC79A7', '#E69F00', '#56B4E9', '#009E73', '#8C8C8C'];
-export const FAILED = '#D55E00';
+const LIGHT = {groups: ['#0072B2', '#CC79A7', '#E69F00', '#56B4E9', '#009E73', '#7A7A7A'], failed: '#D55E00'};
+const DARK = {groups: ['#56B4E9', '#E59AC4', '#E69F00', '#F0E442', '#2BC79A', '#BDBDBD'], failed: '#FF8A3D'};
+
+export const isDark = () => document.documentElement.classList.contains('dark');
+export const colors = () => (isDark() ? DARK : LIGHT);
+
 export const COMPONENTS = ['#D55E00', '#E69F00', '#56B4E9', '#CC79A7', '#0072B2'];
 
 export const KINDS = {
-  divergence: {glyph: '↗', color: '#D55E00', words: 'diverged'},
+  divergence: {glyph: '↗', color: '#D55E00', words: 'ever worse'},
   nonfinite: {glyph: '∅', color: '#D55E00', words: 'NaN or infinite'},
-  collapse: {glyph: '▼', color: '#CC79A7', words: 'collapsed'},
+  collapse: {glyph: '▼', color: '#CC79A7', words: 'fell to a useless level'},
   shift: {glyph: '▬', color: '#E69F00', words: 'new level'},
-  excursion: {glyph: '◆', color: '#0072B2', words: 'off, then back'},
-  spike: {glyph: '▲', color: '#56B4E9', words: 'spike'},
+  excursion: {glyph: '◆', color: '#3A8FC4', words: 'off, then back'},
+  spike: {glyph: '▲', color: '#56B4E9', words: 'a few points off'},
 };
 
 export const STATES = {
@@ -45,4 +49,4 @@ function ramp(stops, share) {
 }
 
 export const sequential = (share) => ramp(SEQUENTIAL, share);
-export const diverging = (share, dark) => ramp(dark ? DIVERGING_DARK : DIVERGING_LIGHT, share);
+export const diverging = (share) => ramp(isDark() ? DIVERGING_DARK : DIVERGING_LIGHT, share);

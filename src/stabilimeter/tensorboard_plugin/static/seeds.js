@@ -2,12 +2,21 @@
 
 import {button, checkbox, h, select} from './dom.js';
 import {lineChart} from './chart.js';
-import {FAILED, GROUPS, KINDS, faded} from './palette.js';
+import {KINDS, colors, faded} from './palette.js';
 
 const MAX_GROUPS = 6;
 
 export function colorOf(about, label) {
-  return GROUPS[Math.max(0, about.groups.findIndex((group) => group.label === label)) % GROUPS.length];
+  const {groups} = colors();
+  return groups[Math.max(0, about.groups.findIndex((group) => group.label === label)) % groups.length];
+}
+
+// What a reader wants to see first: the group with the most failed seeds, and the best one if the two can be compared.
+export function firstLook(about) {
+  const worst = about.groups.reduce((most, group) => (group.n_failed > most.n_failed ? group : most));
+  const best = about.groups.find((group) => group !== worst && group.loss === worst.loss && group.primary === worst.primary);
+  const groups = best ? [best.label, worst.label] : [worst.label];
+  return {groups, tag: worst.loss ?? worst.primary ?? about.tags[0]};
 }
 
 function linesOf(answer, name, color, options) {
@@ -18,7 +27,7 @@ function linesOf(answer, name, color, options) {
       const failed = seed.state === 'failed';
       lines.push({
         label: `${name} ${seed.name}${failed ? ' (failed)' : ''}`, ...seed.curve, told: true,
-        color: failed ? FAILED : faded(color, 0.55), width: failed ? 1.25 : 1, dash: seed.state === 'running' ? [6, 3] : null,
+        color: failed ? colors().failed : faded(color, 0.55), width: failed ? 1.25 : 1, dash: seed.state === 'running' ? [6, 3] : null,
       });
     }
   }
@@ -42,10 +51,10 @@ function marksOf(answer, options) {
   const verticals = [];
   for (const seed of answer.seeds) {
     if (seed.state === 'failed' && seed.last && options.singles) {
-      marks.push({step: seed.last.step, value: seed.last.value, glyph: '✕', color: FAILED, size: 15});
+      marks.push({step: seed.last.step, value: seed.last.value, glyph: '✕', color: colors().failed, size: 15});
     }
     seed.curve.gaps.forEach((step, index) => marks.push(
-      {step, value: null, glyph: seed.curve.gap_values[index] === 'NaN' ? 'NaN' : '∞', color: FAILED, size: 10}));
+      {step, value: null, glyph: seed.curve.gap_values[index] === 'NaN' ? 'NaN' : '∞', color: colors().failed, size: 10}));
     for (const incident of seed.incidents) {
       const at = seed.curve.steps.findIndex((step) => step >= incident.step);
       if (incident.shared) verticals.push({step: incident.step, color: KINDS[incident.kind].color, label: 'shared'});
@@ -67,7 +76,7 @@ function lostVerticals(answers) {
   const last = Math.max(...steps.keys());
   const all = [...steps.values()].flat();
   const label = all.length === 1 ? `${all[0].name} lost` : `${all.length} seeds lost`;
-  return [...steps.keys()].map((step) => ({step, color: FAILED, dash: true, label: step === last ? label : ''}));
+  return [...steps.keys()].map((step) => ({step, color: colors().failed, dash: true, label: step === last ? label : ''}));
 }
 
 export async function drawCurves(host, shown, options) {
@@ -97,7 +106,7 @@ export async function drawCurves(host, shown, options) {
     present.map((answer) => h('span', {}, h('span', {class: 'swatch', style: {background: colorOf(about, answer.group)}}),
       `${short[answer.group]} (${answer.n_seeds} seed${answer.n_seeds === 1 ? '' : 's'})  `)),
     present.some((answer) => answer.seeds.some((seed) => seed.state === 'failed'))
-      && h('span', {}, h('span', {class: 'swatch', style: {background: FAILED}}), 'failed seed, ✕ its last value'),
+      && h('span', {}, h('span', {class: 'swatch', style: {background: colors().failed}}), 'failed seed, ✕ its last value'),
   ));
   if (options.zoom) host.append(button('Whole run', () => again({zoom: null}), {id: 'whole'}));
   const kept = lines.map((line, index) => [line, index]).filter(([line]) => line.steps.length);
@@ -115,9 +124,10 @@ export async function drawCurves(host, shown, options) {
 export async function show(host, shown) {
   const {about, state, again} = shown;
   const known = about.groups.map((group) => group.label);
-  const groups = (state.groups ?? known.slice(0, Math.min(known.length, 2))).filter((label) => known.includes(label));
+  const first = firstLook(about);
+  const groups = (state.groups ?? first.groups).filter((label) => known.includes(label));
   const options = {
-    tag: about.tags.includes(state.tag) ? state.tag : about.tags[0],
+    tag: about.tags.includes(state.tag) ? state.tag : first.tag,
     groups: groups.length ? groups : known.slice(0, 1),
     band: state.band ?? 'range', singles: state.singles ?? true, log: state.log ?? 'auto', height: 440,
     zoom: state.zoom ?? null, zoomable: true, seed: state.seed,
