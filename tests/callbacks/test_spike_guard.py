@@ -177,6 +177,7 @@ class TestSkip:
         guarded = fitted(data, guard, accumulate_grad_batches=3, **kwargs)
         without = fitted(data[:81] + data[84:], accumulate_grad_batches=3, **kwargs)
         assert done(guard) == [("skip", 27, "train/loss")]
+        assert guard.actions[0].value == pytest.approx(300.0**2 / 3, rel=0.02)  # mean over micro-batches, undivided
         assert same(everything(guarded), everything(without))
 
     def test_a_spike_of_the_gradient_alone(self, fitted):

@@ -122,8 +122,6 @@ class SpikeGuard(Callback):
         """The last 100 actions of this fit: the value seen, what was expected, and in the evidence what was done."""
         return tuple(self._report.actions)
 
-    # Opening
-
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Find the record, if a `StabilityMonitor` keeps one."""
         self._folder = None
@@ -168,8 +166,6 @@ class SpikeGuard(Callback):
         """The sampler begins anew."""
         if self._is_guarding:
             self._drawn.begin_epoch()
-
-    # Steps
 
     def _on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Before the first forward pass of a step, keep what it will change."""
@@ -256,8 +252,6 @@ class SpikeGuard(Callback):
         judges = [judge.state_dict() for judge in self._judges]
         return Snapshot(self._trainer, module, self._trainer.global_step, judges)
 
-    # Checkpoints
-
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain Python. Snapshots are not part of it: they would triple the size of a checkpoint."""
         return self._present_state() if self._is_guarding else self._state
@@ -283,8 +277,6 @@ class SpikeGuard(Callback):
         self._last_flagged = state["last_flagged"]
         self._micro_batches.load_state_dict(state["micro_batches"])
         self._unread = [tuple(item) for item in state["unread"]]
-
-    # Closing
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Read what is left."""
