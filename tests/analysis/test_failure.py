@@ -67,6 +67,11 @@ def test_one_nan_that_recovers_is_no_failure(build):
         (RunStatus.DIED, {"last_step": None}, "died: no end mark, last seen at step 999"),
         (RunStatus.DIVERGED, {"reason": "grad/norm is not finite"}, "nonfinite: grad/norm is not finite"),
         (RunStatus.DIVERGED, {}, "nonfinite: the run says that it diverged"),
+        (
+            RunStatus.DIVERGED,
+            {"last_step": 300, "reason": "SpikeGuard: loss spikes"},
+            "incomplete: 301 of 1000 planned steps (SpikeGuard: loss spikes)",
+        ),
     ],
 )
 def test_how_our_own_runs_end(build, status, manifest, expected):

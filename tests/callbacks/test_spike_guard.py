@@ -402,7 +402,11 @@ class SaveAndLeave(Callback):
 
 
 class TestResume:
-    @pytest.mark.parametrize("kwargs", [{}, {"accumulate_grad_batches": 3}, {"plugins": scaler}], ids=str)
+    @pytest.mark.parametrize(
+        "kwargs",
+        [{}, {"accumulate_grad_batches": 3}, {"plugins": scaler}],
+        ids=["plain", "accumulation", "fp16 scaler"],
+    )
     @pytest.mark.parametrize("action", ["warn", "skip", "rollback"])
     @pytest.mark.parametrize("at", [19, 36, 41])
     def test_interrupted_and_resumed_is_uninterrupted(self, make_trainer, tmp_path, action, at, kwargs):

@@ -67,7 +67,7 @@ def _nonfinite(seed: Evidence) -> str | None:
 
 def _said_to_be_nonfinite(seed: Evidence) -> str | None:
     """Our own monitor also sees what no loss shows, such as a gradient norm that stays infinite."""
-    if seed.run.status is not RunStatus.DIVERGED:
+    if seed.run.status is not RunStatus.DIVERGED or _is_short(seed):
         return None
     said = seed.run.manifest.reason if seed.run.manifest is not None else None
     return f"{Reason.NONFINITE.value}: {said or 'the run says that it diverged'}"
@@ -92,11 +92,19 @@ def _bad_end(seed: Evidence) -> str | None:
         return f"{Reason.EXCEPTION.value}: {manifest.reason or 'no message recorded'}, {at}"
     if seed.run.status is RunStatus.DIED:
         return f"{Reason.DIED.value}: no end mark, last seen {at}{why}"
-    done = 0 if last is None else last + 1
-    planned = manifest.planned_steps
-    if seed.run.status is RunStatus.COMPLETED and planned is not None and done < COMPLETE_SHARE * planned:
-        return f"{Reason.INCOMPLETE.value}: {done} of {planned} planned steps{why}"
+    if seed.run.status in (RunStatus.COMPLETED, RunStatus.DIVERGED) and _is_short(seed):
+        return f"{Reason.INCOMPLETE.value}: {_steps_done(seed)} of {manifest.planned_steps} planned steps{why}"
     return None
+
+
+def _steps_done(seed: Evidence) -> int:
+    return 0 if seed.last_step is None else seed.last_step + 1
+
+
+def _is_short(seed: Evidence) -> bool:
+    """Whether a run of ours ended before its planned steps; one that was stopped while diverging is, for example."""
+    planned = seed.run.manifest.planned_steps if seed.run.manifest is not None else None
+    return planned is not None and _steps_done(seed) < COMPLETE_SHARE * planned
 
 
 def _collapsed(seed: Evidence) -> str | None:
