@@ -18,7 +18,7 @@ _WINDOW = 1024
 """Frames among which a repeating pattern of lengths is looked for."""
 _FEW_CYCLES = 64
 """A cycle that occurs less often is not worth a list for each of its places."""
-_CHUNK_BYTES = 1 << 18
+_CHUNK_BYTES = 1 << 19
 
 
 class EventChunk(NamedTuple):
@@ -146,9 +146,9 @@ def _repeats(buffer: NDArray[np.uint8], at: int, cycle: NDArray[np.int64]) -> ND
     while done < room:
         count = min(block, room - done)
         starts = at + np.arange(done, done + count)[:, None] * stride + cycle[:-1]
-        same = (length_at_every_byte[starts] == lengths).all(axis=1)
+        same = length_at_every_byte[starts] == lengths
         if not same.all():
-            pieces.append(starts[: int(same.argmin())].ravel())
+            pieces.append(starts[: int(same.all(axis=1).argmin())].ravel())
             break
         pieces.append(starts.ravel())
         done += count
