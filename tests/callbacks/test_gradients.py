@@ -61,7 +61,7 @@ def test_complex_gradients_count_both_parts():
 
 
 def test_repeated_rows_of_a_sparse_gradient_are_summed_first():
-    sparse = torch.sparse_coo_tensor([[1, 1]], torch.tensor([[1.0], [2.0]]), (4, 1))
+    sparse = torch.sparse_coo_tensor([[1, 1]], torch.tensor([[1.0], [2.0]]), (4, 1), check_invariants=True)
     with_sparse = with_gradients(torch.tensor([4.0]))
     table = nn.Parameter(torch.zeros(4, 1))
     table.grad = sparse

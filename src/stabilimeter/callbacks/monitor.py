@@ -115,10 +115,10 @@ class StabilityMonitor(Callback):
         self._trainer = trainer
         self._planned_steps = planned_steps(trainer, pl_module)
         self._evaluations = Evaluations(reserved=[spec.key for course in found for spec in course.specs])
-        if trainer.is_global_zero:
-            self._journal = opened_journal(trainer, pl_module, found, self._settings, self._folder)
         self._instruments = opened_instruments(trainer, pl_module, found, self._settings)
         self._instruments.pause()
+        if trainer.is_global_zero:
+            self._journal = opened_journal(trainer, pl_module, found, self._settings, self._folder)
         if not pl_module.automatic_optimization:
             self.on_before_backward = self._on_before_backward
         if trainer.global_step and self._state.get("step") == trainer.global_step:

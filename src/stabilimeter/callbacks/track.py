@@ -197,7 +197,7 @@ class Track:
             self._look_at_parameters()
         self._row = [None] * len(self._plan.reductions)
         self._is_open, self._has_gradients, self._has_stepped = True, False, False
-        self._view.begin(step, groups[0].get("lr"))
+        self._view.begin(step, groups[0].get("lr") if groups else None)
         self._is_on_stride = self.num_steps % self._stride == 0
         if self._measures_updates():
             self._sketch.before_step()
