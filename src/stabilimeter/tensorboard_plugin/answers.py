@@ -6,6 +6,7 @@ from typing import Any
 from stabilimeter.records import strict_json
 from stabilimeter.tensorboard_plugin import checkpoints, compared, curves, incident_lanes, layer_map, overview
 from stabilimeter.tensorboard_plugin.live_sweep import LiveSweep, Snapshot, State
+from stabilimeter.tensorboard_plugin.question import QuestionError
 
 VIEWS: Mapping[str, Callable[[Snapshot, Mapping[str, str]], dict[str, Any]]] = {
     "summary": lambda snapshot, _: snapshot.summary.to_dict(),
@@ -34,8 +35,8 @@ def answer(live: LiveSweep, name: str, arguments: Mapping[str, str]) -> tuple[in
         return 503, strict_json.dumps({"error": state.error or "the runs are still being read"})
     try:
         return 200, strict_json.dumps(VIEWS[name](state.snapshot, arguments))
-    except (KeyError, ValueError) as error:
-        return 400, strict_json.dumps({"error": str(error.args[0] if error.args else error)})
+    except QuestionError as error:
+        return 400, strict_json.dumps({"error": str(error)})
 
 
 def _status(live: LiveSweep, state: State) -> dict[str, Any]:

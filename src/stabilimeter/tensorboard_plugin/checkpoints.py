@@ -8,6 +8,7 @@ from stabilimeter.present.wording import better_when, number
 from stabilimeter.tensorboard_plugin.decimation import curve
 from stabilimeter.tensorboard_plugin.live_sweep import Snapshot
 from stabilimeter.tensorboard_plugin.overview import seed_name, seed_state, why
+from stabilimeter.tensorboard_plugin.question import QuestionError, asked
 
 MAX_POINTS = 1_000
 MAX_SEEDS = 24
@@ -17,13 +18,13 @@ def answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str, Any]:
     """Evaluations of the primary metric in ``group``.
 
     Raises:
-        KeyError: if there is no such group, or it has no primary metric of known direction.
+        QuestionError: if there is no such group, or it has no primary metric of known direction.
     """
-    group, own = snapshot.group(arguments["group"])
+    group, own = snapshot.group(asked(arguments, "group"))
     tag = own.primary_metric
     mode = own.metrics[tag].mode if tag is not None and tag in own.metrics else None
     if tag is None or mode is None:
-        raise KeyError("this group has no primary metric whose better direction is known")
+        raise QuestionError("this group has no primary metric whose better direction is known")
     rows: list[dict[str, Any]] = []
     for run, about in zip(group.runs, own.runs, strict=True):
         metric = about.metrics.get(tag)

@@ -13,17 +13,18 @@ from stabilimeter.present.comparison import main_table, notes_table, reach
 from stabilimeter.present.comparison_sentence import sentence
 from stabilimeter.present.table import Table
 from stabilimeter.tensorboard_plugin.live_sweep import Snapshot
+from stabilimeter.tensorboard_plugin.question import asked
 
 
 def answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str, Any]:
     """The comparison of the groups ``baseline`` and ``candidate``; or why they cannot be compared.
 
     Raises:
-        KeyError: if there is no such group.
+        QuestionError: if there is no such group.
     """
     sides = []
     for name in ("baseline", "candidate"):
-        label = arguments[name]
+        label = asked(arguments, name)
         snapshot.group(label)
         sides += [side for side in sides_of(name, snapshot.sweep, snapshot.summary) if side.group.label == label]
     try:

@@ -12,6 +12,7 @@ from stabilimeter.stats.band import aligned, band_across_seeds
 from stabilimeter.tensorboard_plugin.decimation import curve, plain
 from stabilimeter.tensorboard_plugin.live_sweep import Snapshot
 from stabilimeter.tensorboard_plugin.overview import seed_name, seed_state, why
+from stabilimeter.tensorboard_plugin.question import asked, asked_number
 
 MAX_POINTS = 20_000
 """Points of all single seeds of one answer."""
@@ -24,11 +25,10 @@ def answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str, Any]:
     """The curves of ``tag`` in ``group``, between the steps ``from`` and ``to`` if these are given.
 
     Raises:
-        KeyError: if there is no such group.
-        ValueError: if a step is not a number.
+        QuestionError: if there is no such group, or a step is not a number.
     """
-    group, own = snapshot.group(arguments["group"])
-    tag, span = arguments["tag"], span_of(arguments)
+    group, own = snapshot.group(asked(arguments, "group"))
+    tag, span = asked(arguments, "tag"), span_of(arguments)
     having = [
         (run, about) for run, about in zip(group.runs, own.runs, strict=True) if tag in run and about.copy_of is None
     ]
@@ -72,9 +72,9 @@ def answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str, Any]:
 
 def span_of(arguments: Mapping[str, str]) -> tuple[float, float] | None:
     """The steps ``from`` and ``to``, if they were given."""
-    if "from" not in arguments or "to" not in arguments:
+    if "from" not in arguments:
         return None
-    return float(arguments["from"]), float(arguments["to"])
+    return asked_number(arguments, "from"), asked_number(arguments, "to")
 
 
 def within(series: Series, span: tuple[float, float] | None) -> Series:

@@ -18,6 +18,7 @@ from stabilimeter.tensorboard_plugin.curves import within
 from stabilimeter.tensorboard_plugin.decimation import curve
 from stabilimeter.tensorboard_plugin.live_sweep import Snapshot
 from stabilimeter.tensorboard_plugin.overview import mover_in_words, seed_name, seed_state, why
+from stabilimeter.tensorboard_plugin.question import QuestionError, asked, asked_number
 
 MAX_EVENTS = 150
 """Of one lane; the gravest and then the largest come first."""
@@ -44,25 +45,24 @@ def window_answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str,
     """The signals of ``run`` around its incident number ``incident``, or around the step where it was lost.
 
     Raises:
-        KeyError: if there is no such run or incident.
-        ValueError: if the number is not one.
+        QuestionError: if there is no such run or incident.
     """
-    own, run, about = snapshot.run(arguments["run"])
+    own, run, about = snapshot.run(asked(arguments, "run"))
     runs = snapshot.group(own.label)[0].runs
     roles = roles_in(runs)
     failed = next((seed for seed in snapshot.failed if seed.run.path == about.path), None)
     incident = None
     if "incident" in arguments:
-        index = int(arguments["incident"])
-        if not 0 <= index < len(about.incidents):
-            raise KeyError(f"{about.path} has no incident {index}")
-        incident = about.incidents[index]
+        index = asked_number(arguments, "incident")
+        if index not in range(len(about.incidents)):
+            raise QuestionError(f"{about.path} has no incident {arguments['incident']}")
+        incident = about.incidents[int(index)]
         start, end, key = incident.step, incident.end_step, incident.key
     elif failed is not None and failed.lost_at is not None:
         start = end = failed.lost_at
         key = next((mover.key for mover in failed.movers if mover.step == start), roles.train_loss or "")
     else:
-        raise KeyError(f"{about.path} has neither an incident there nor a step where it was lost")
+        raise QuestionError(f"{about.path} has neither an incident there nor a step where it was lost")
     span = _span(run, key, start, end)
     shown = [tag for tag in _signals(roles, own, key) if tag in run]
     return {
@@ -153,17 +153,19 @@ def _facts(incident: Incident | None, about: RunSummary, failed: FailedSeed | No
 
 def _order(about: RunSummary, failed: FailedSeed | None, start: int, span: tuple[int, int]) -> list[dict[str, Any]]:
     """What happened around in this seed, first things first, with the distance in steps."""
-    found = [
-        (incident.step, printable(incident.key), incident_in_words(incident))
-        for incident in about.incidents
+    found: list[tuple[int, str, str, int | None]] = [
+        (incident.step, printable(incident.key), incident_in_words(incident), index)
+        for index, incident in enumerate(about.incidents)
         if span[0] <= incident.step <= span[1]
     ]
     if failed is not None and failed.reference is not None:
         words = [(mover.step, mover_in_words(mover, failed.reference)) for mover in failed.movers]
-        found += [(step, said["key"], f"left the range of the healthy seeds: {said['size']}") for step, said in words]
+        left = "left the range of the healthy seeds"
+        found += [(step, said["key"], f"{left}: {said['size']}", None) for step, said in words]
+    ordered = sorted(found, key=lambda entry: entry[:3])[:MAX_EVENTS]
     return [
-        {"step": step, "lead": step - start, "key": key, "words": words}
-        for step, key, words in sorted(found)[:MAX_EVENTS]
+        {"step": step, "lead": step - start, "key": key, "words": words, "incident": index}
+        for step, key, words, index in ordered
     ]
 
 

@@ -14,6 +14,7 @@ from stabilimeter.records.run import Run
 from stabilimeter.tensorboard_plugin.decimation import curve
 from stabilimeter.tensorboard_plugin.live_sweep import Snapshot
 from stabilimeter.tensorboard_plugin.overview import seed_name, seed_state
+from stabilimeter.tensorboard_plugin.question import QuestionError
 
 MAX_COLUMNS = 400
 MAX_ROWS = 200
@@ -24,7 +25,7 @@ def answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str, Any]:
     """The vector ``key`` of ``run``; without arguments the first failed seed that has one, else the first seed.
 
     Raises:
-        KeyError: if there is no such run or vector.
+        QuestionError: if there is no such run or vector.
     """
     choices = [
         (own, about)
@@ -33,10 +34,12 @@ def answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str, Any]:
         if run.vector_keys()
     ]
     if not choices:
-        raise KeyError("no run has recorded a signal per layer")
+        raise QuestionError("no run has recorded a signal per layer")
     failed = [about for _, about in choices if about.failed]
     own, run, about = snapshot.run(arguments.get("run") or (failed or [choices[0][1]])[0].path)
     key = arguments.get("key") or next(iter(run.vector_keys()), "")
+    if key not in run.vector_keys():
+        raise QuestionError(f"{about.path} has no signal per layer {key!r}")
     steps, values, names = run.vectors(key)
     reference, healthy = healthy_seeds(snapshot.sweep, snapshot.summary, own.label)
     others = [other for other in healthy if other is not run and key in other.vector_keys()]

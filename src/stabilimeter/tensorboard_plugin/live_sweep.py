@@ -19,6 +19,7 @@ from stabilimeter.records.manifest import RECORD_DIR
 from stabilimeter.records.record_error import RecordError
 from stabilimeter.records.run import Run
 from stabilimeter.records.sweep import RunGroup, Sweep, read_sweep
+from stabilimeter.tensorboard_plugin.question import QuestionError
 
 logger = logging.getLogger(__name__)
 
@@ -43,24 +44,24 @@ class Snapshot:
         """A group by its label.
 
         Raises:
-            KeyError: if there is none.
+            QuestionError: if there is none.
         """
         for runs, own in zip(self.sweep.groups, self.summary.groups, strict=True):
             if own.label == label:
                 return runs, own
-        raise KeyError(f"no group {label!r}")
+        raise QuestionError(f"no group {label!r}")
 
     def run(self, path: str) -> tuple[GroupSummary, Run, RunSummary]:
         """A run by its path in the summary, with its group.
 
         Raises:
-            KeyError: if there is none.
+            QuestionError: if there is none.
         """
         for runs, own in zip(self.sweep.groups, self.summary.groups, strict=True):
             for run, about in zip(runs.runs, own.runs, strict=True):
                 if about.path == path:
                     return own, run, about
-        raise KeyError(f"no run {path!r}")
+        raise QuestionError(f"no run {path!r}")
 
     @cached_property
     def failed(self) -> tuple[FailedSeed, ...]:

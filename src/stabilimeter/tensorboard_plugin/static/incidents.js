@@ -5,6 +5,8 @@ import {lineChart} from './chart.js';
 import {KINDS, STATES, colors, faded} from './palette.js';
 
 const MANY_LANES = 30;
+const TOO_CLOSE = 0.013;  // of the width of a lane
+const MAX_TOLD = 6;
 
 function ticks(last) {
   const rough = last / 5;
@@ -13,14 +15,32 @@ function ticks(last) {
   return Array.from({length: Math.floor(last / apart) + 1}, (_, at) => at * apart);
 }
 
-function mark(event, lane, last, chosen, shown) {
+// Incidents so close that their marks would hide each other share one, which shows the gravest of them and how many.
+function clusters(events, last) {
+  const found = [];
+  for (const event of [...events].sort((one, other) => one.step - other.step)) {
+    const near = found.at(-1);
+    if (near && event.step - near[0].step < TOO_CLOSE * last) near.push(event);
+    else found.push([event]);
+  }
+  return found;
+}
+
+function mark(events, lane, last, shown) {
+  const {state} = shown;
+  const order = Object.keys(KINDS);
+  const event = events.reduce((most, one) => (order.indexOf(one.kind) < order.indexOf(most.kind) ? one : most));
   const {glyph, color} = KINDS[event.kind];
-  return button(glyph, () => shown.again({run: lane.path, incident: event.index}), {
-    class: `mark${event.shared ? ' shared' : ''}`, id: `mark-${lane.path}-${event.index}`,
-    title: `step ${event.step}: ${event.words}${event.shared ? ' (shared by several seeds)' : ''}`,
-    'aria-label': `${lane.name}, step ${event.step}: ${event.words}`,
-    'aria-pressed': String(chosen), style: {left: `${(100 * event.step) / last}%`, color},
-  });
+  const shared = events.some((one) => one.shared);
+  const words = events.slice(0, MAX_TOLD).map((one) => `step ${one.step}: ${one.words}`);
+  if (events.length > MAX_TOLD) words.push(`and ${events.length - MAX_TOLD} more`);
+  return h('button', {
+    type: 'button', onclick: () => shown.again({run: lane.path, incident: event.index}),
+    class: `mark${shared ? ' shared' : ''}`, id: `mark-${lane.path}-${event.index}`, 'data-n': events.length,
+    title: words.join('\n') + (shared ? '\nshared by several seeds' : ''), 'aria-label': `${lane.name}, ${words.join('; ')}`,
+    'aria-pressed': String(state.run === lane.path && events.some((one) => one.index === state.incident)),
+    style: {left: `${(100 * event.step) / last}%`, color},
+  }, glyph, events.length > 1 && h('sup', {}, String(events.length)));
 }
 
 function laneRow(lane, last, hidden, shown) {
@@ -38,7 +58,7 @@ function laneRow(lane, last, hidden, shown) {
     h('span', {class: 'lane-name', title: `${lane.path}: ${lane.why}`}, `${STATES[lane.state].glyph} ${lane.group} ${lane.name}`),
     h('span', {class: 'track'},
       h('span', {class: 'lived', style: {width: `${(100 * (lane.last_step ?? 0)) / last}%`}}),
-      drawn.map((event) => mark(event, lane, last, mine && state.incident === event.index, shown)), lost),
+      clusters(drawn, last).map((events) => mark(events, lane, last, shown)), lost),
     h('span', {class: 'count faint'}, lane.n_incidents > lane.events.length
       ? `${lane.events.length} of ${lane.n_incidents}` : String(lane.n_incidents)),
   );
@@ -62,7 +82,9 @@ async function detail(host, shown, lane) {
   const order = h('ol', {class: 'order'}, answer.order.map((entry) => h(
     'li', {class: entry.lead < 0 ? 'before' : ''},
     h('span', {class: 'lead'}, entry.lead === 0 ? 'now' : `${entry.lead > 0 ? '+' : '−'}${Math.abs(entry.lead)} steps`),
-    h('strong', {}, entry.key), ` ${entry.words} (step ${entry.step})`)));
+    h('strong', {}, entry.key), ' ', entry.incident === null || entry.incident === state.incident ? entry.words
+      : button(entry.words, () => shown.again({run: lane.path, incident: entry.incident}), {class: 'plain'}),
+    ` (step ${entry.step})`)));
   const charts = h('div', {class: 'small-charts'});
   host.append(
     h('h2', {id: 'detail-title'}, `${lane.group} ${answer.title}`),

@@ -1,0 +1,214 @@
+"""The data behind the views, against the summary and against what was planted."""
+
+import json
+
+import numpy as np
+import pytest
+from tests.plugin.conftest import HOSTILE, N, Tab, write_sweep
+
+from stabilimeter.analysis.summarize import summarize
+from stabilimeter.present.publish import summary_json
+from stabilimeter.records.manifest import Manifest, RunStatus
+from stabilimeter.records.sweep import read_sweep
+from stabilimeter.records.writer import RunWriter
+
+
+@pytest.fixture(scope="module")
+def summary(sweep):
+    return json.loads(summary_json(summarize(read_sweep(sweep), rng=np.random.default_rng(0))))
+
+
+def test_the_summary_is_summary_json(tab, summary):
+    assert tab.get("summary") == summary
+
+
+def test_overview_says_who_failed_when_and_what_moved_first(tab, summary):
+    overview = tab.get("overview")
+    assert overview["headline"][0] == {"tone": "bad", "text": "Failed: 1 of 3 seeds of lr=1.0."}
+    assert overview["headline"][1] == {"tone": "good", "text": "No seed failed: lr=0.1."}
+    (failed,) = overview["failed"]
+    assert (failed["short"], failed["name"]) == ("lr=1.0", "seed 2")
+    assert failed["against"] == "2 healthy seeds of its group"
+    assert abs(failed["lost_at"] - 400) <= 3
+    assert failed["movers"][0]["key"] == "grad/norm"
+    assert failed["movers"][0]["step"] == 380
+    (reason,) = [run["failure_reason"] for group in summary["groups"] for run in group["runs"] if run["failed"]]
+    assert failed["why"] == reason
+
+
+def test_numbers_of_the_overview_are_those_of_the_summary(tab, summary):
+    groups = {group["label"]: group for group in summary["groups"]}
+    rows = tab.get("overview")["groups"]
+    assert len(rows) == 2
+    for row in rows:
+        group = groups[row["label"]]
+        assert row["score"] == group["stability"]["score"]
+        assert (row["low"], row["high"]) == (group["stability"]["low"], group["stability"]["high"])
+        assert row["spread"] == group["metrics_ok"]["val/loss"]["sd"]
+        assert row["n_failed"] == group["n_failed"]
+        assert row["n_incidents"] == sum(len(run["incidents"]) for run in group["runs"])
+        assert [part["value"] for part in row["points_lost"]] == list(group["stability"]["points_lost"].values())
+
+
+def test_curves_hold_band_and_seeds(tab):
+    answer = tab.get("curves", group="lr=1.0", tag="train/loss")
+    assert answer["band"]["n"][0] == 3
+    assert answer["band"]["n"][-1] == 2
+    lost = answer["seeds"][2]
+    assert (lost["name"], lost["state"], lost["last"]["step"]) == ("seed 2", "failed", N - 61)
+    assert lost["curve"]["gaps"] == [N - 60]
+    assert lost["curve"]["gap_values"] == ["NaN"]
+    assert lost["curve"]["values"][-1] is None
+    spiky = tab.get("curves", group="lr=0.1", tag="train/loss")["seeds"][1]
+    assert [(incident["step"], incident["kind"]) for incident in spiky["incidents"]] == [(300, "spike")]
+
+
+def test_a_zoom_has_only_its_steps(tab):
+    answer = tab.get("curves", **{"group": "lr=0.1", "tag": "train/loss", "from": 100, "to": 120})
+    assert answer["band"]["steps"] == list(range(100, 121))
+    assert answer["seeds"][0]["curve"]["steps"] == list(range(100, 121))
+
+
+def test_one_spike_in_a_million_steps_is_drawn(tmp_path):
+    n = 1_000_000
+    values = 1 + 0.01 * np.random.default_rng(0).standard_normal(n)
+    values[654_321] = 7.25
+    values[10] = np.nan
+    writer = RunWriter(tmp_path / "runs" / "seed=0", Manifest(seed=0))
+    writer.write_block(["signal"], np.arange(n), values[:, None], np.arange(n, dtype=float))
+    writer.close(RunStatus.COMPLETED, last_step=n - 1)
+    tab = Tab(tmp_path)
+    assert tab.wait(seconds=120)["error"] is None
+    (group,) = tab.get("overview")["groups"]
+    answer = tab.get("curves", group=group["label"], tag="signal")
+    (seed,) = answer["seeds"]
+    points = dict(zip(seed["curve"]["steps"], seed["curve"]["values"], strict=True))
+    assert len(points) < 5_000
+    assert points[654_321] == pytest.approx(7.25)
+    assert points[10] is None
+    assert seed["curve"]["gaps"] == [10]
+    assert max(value for value in answer["band"]["max"] if value is not None) == pytest.approx(7.25)
+
+
+def test_every_incident_is_on_its_lane_and_can_be_enlarged(tab, summary):
+    answer = tab.get("incidents")
+    lanes = {lane["path"]: lane for lane in answer["lanes"]}
+    for group in summary["groups"]:
+        for run in group["runs"]:
+            assert [(event["kind"], event["key"], event["step"]) for event in lanes[run["path"]]["events"]] == [
+                (incident["kind"], incident["key"], incident["step"]) for incident in run["incidents"]
+            ]
+    window = tab.get("window", run="lr=0.1/seed=1", incident=0)
+    assert window["span"] == [240, 360]
+    assert {"name": "learning rate", "value": "0.1000"} in window["facts"]
+    assert {"name": "top layers", "value": "middle.weight 3.250"} in window["facts"]
+    shown = {signal["tag"]: signal["curve"] for signal in window["signals"]}
+    assert set(shown) >= {"train/loss", "grad/norm", "update/ratio", "optim/lr"}
+    assert max(shown["train/loss"]["values"]) > 3
+    assert shown["train/loss"]["steps"][0] == 240
+
+
+def test_the_order_around_a_lost_seed_has_lead_times(tab):
+    window = tab.get("window", run="lr=1.0/seed=2")
+    leads = {entry["key"]: entry["lead"] for entry in window["order"]}
+    assert leads["grad/norm"] == 380 - window["step"]
+    assert leads["train/loss"] == 0
+
+
+def test_layers_say_which_moved_first(tab):
+    answer = tab.get("layers")
+    assert answer["path"] == "lr=1.0/seed=2"
+    assert answer["names"] == ["first.weight", "middle.weight", "last.weight"]
+    assert [(mover["name"], mover["step"]) for mover in answer["moved"]] == [
+        ("middle.weight", 360),
+        ("last.weight", 400),
+    ]
+    column = answer["steps"].index(500)
+    assert answer["values"][1][column] - answer["expected"][1][column] == pytest.approx(np.log10(40), abs=0.2)
+    assert answer["values"][0][column] - answer["expected"][0][column] == pytest.approx(0, abs=0.2)
+    assert tab.get("layers", run="lr=0.1/seed=0")["moved"] == []
+
+
+def test_checkpoints_are_those_of_the_summary(tab, summary):
+    answer = tab.get("checkpoints", group="lr=1.0")
+    runs = next(group for group in summary["groups"] if group["label"] == "lr=1.0")["runs"]
+    assert len(answer["rows"]) == 3
+    for row, run in zip(answer["rows"], runs, strict=True):
+        metric = run["metrics"]["val/loss"]
+        assert (row["best_value"], row["best_step"], row["n_points"]) == (metric["best"], metric["best_step"], 30)
+
+
+def test_compare_answers_in_a_sentence(tab):
+    answer = tab.get("compare", baseline="lr=0.1", candidate="lr=1.0")
+    assert answer["verdict"] == "worse"
+    assert answer["sentence"].startswith("Worse: 1 of 3 seeds of the candidate failed, 0 of 3 seeds of the baseline")
+    assert any(cell["text"] == "val/loss" for row in answer["tables"][0]["rows"] for cell in row)
+
+
+def test_groups_that_cannot_be_compared_say_why(tab):
+    answer = tab.get("compare", baseline="lr=0.1", candidate="lr=0.1")
+    assert answer["refused"].startswith("3 of the runs are on both sides")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("curves", {"group": "nope", "tag": "train/loss"}, "no group 'nope'"),
+        ("curves", {"group": "lr=0.1", "tag": "train/loss", "from": "x", "to": "2"}, "from must be a number, got 'x'"),
+        ("window", {"run": "nope"}, "no run 'nope'"),
+        ("window", {"run": "lr=0.1/seed=1", "incident": "99"}, "no incident 99"),
+        ("layers", {"run": "lr=0.1/seed=1", "key": "nope"}, "nope"),
+        ("checkpoints", {"group": "nope"}, "no group 'nope'"),
+        ("compare", {}, "baseline"),
+    ],
+)
+def test_a_bad_question_gets_one_line(tab, name, arguments, said):
+    code, answer = tab.ask(name, **arguments)
+    assert code == 400
+    assert said in answer["error"]
+    assert "\n" not in answer["error"]
+
+
+def test_a_tag_that_a_group_lacks_is_empty(tab):
+    answer = tab.get("curves", group="lr=0.1", tag="nope")
+    assert (answer["n_seeds"], answer["band"], answer["seeds"]) == (0, None, [])
+
+
+def test_hostile_names_arrive_as_they_are(tab):
+    assert HOSTILE in tab.get("overview")["tags"]
+    assert tab.get("curves", group="lr=0.1", tag=HOSTILE)["n_seeds"] == 3
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"), [("", "--logdir"), ("gs://bucket/runs", "--logdir"), ("missing", "missing")]
+)
+def test_a_folder_that_cannot_be_read_is_told(folder, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tab = Tab(folder)
+    assert said in tab.wait()["error"]
+    code, answer = tab.ask("overview")
+    assert code == 503
+    assert said in answer["error"]
+
+
+def test_new_runs_are_read_while_somebody_looks(tmp_path, monkeypatch):
+    monkeypatch.setattr("stabilimeter.tensorboard_plugin.live_sweep.LOOK_EVERY_S", 0.05)
+    write_sweep(tmp_path)
+    tab = Tab(tmp_path)
+    tab.wait()
+    assert sum(len(group["seeds"]) for group in tab.get("overview")["groups"]) == 6
+    writer = RunWriter(tmp_path / "lr=0.1" / "seed=7", Manifest(seed=7, group="lr=0.1", monitor="val/loss", mode="min"))
+    writer.write_scalars(0, {"train/loss": 1.0})
+    writer.flush()
+    status = tab.wait(lambda status: status["version"] > 1)
+    assert status["error"] is None
+    states = [seed["state"] for group in tab.get("overview")["groups"] for seed in group["seeds"]]
+    assert states.count("running") == 1
+    writer.close(RunStatus.COMPLETED, last_step=0)
+
+
+def test_nothing_is_read_again_if_nothing_changed(tab):
+    version = tab.get("status")["version"]
+    live = tab.plugin._live
+    live._read_if_changed()
+    assert tab.get("status")["version"] == version
