@@ -82,7 +82,7 @@ class Tab:
         assert code == 200, answer
         return answer
 
-    def wait(self, until=lambda status: status["version"] or status["error"], seconds=60):
+    def wait(self, until=lambda status: status["is_scored"] or status["error"], seconds=60):
         deadline = time.monotonic() + seconds
         while not until(status := self.get("status")):
             assert time.monotonic() < deadline, status

@@ -1,6 +1,7 @@
 """The data behind the views, against the summary and against what was planted."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -195,12 +196,12 @@ def test_new_runs_are_read_while_somebody_looks(tmp_path, monkeypatch):
     monkeypatch.setattr("stabilimeter.tensorboard_plugin.live_sweep.LOOK_EVERY_S", 0.05)
     write_sweep(tmp_path)
     tab = Tab(tmp_path)
-    tab.wait()
+    version = tab.wait()["version"]
     assert sum(len(group["seeds"]) for group in tab.get("overview")["groups"]) == 6
     writer = RunWriter(tmp_path / "lr=0.1" / "seed=7", Manifest(seed=7, group="lr=0.1", monitor="val/loss", mode="min"))
     writer.write_scalars(0, {"train/loss": 1.0})
     writer.flush()
-    status = tab.wait(lambda status: status["version"] > 1)
+    status = tab.wait(lambda status: status["version"] > version)
     assert status["error"] is None
     states = [seed["state"] for group in tab.get("overview")["groups"] for seed in group["seeds"]]
     assert states.count("running") == 1
@@ -212,3 +213,29 @@ def test_nothing_is_read_again_if_nothing_changed(tab):
     live = tab.plugin._live
     live._read_if_changed()
     assert tab.get("status")["version"] == version
+
+
+def test_runs_are_shown_before_they_are_judged(tmp_path, monkeypatch):
+    write_sweep(tmp_path)
+    may_go_on = threading.Event()
+
+    def slow(*args, **options):
+        assert may_go_on.wait(60)
+        return summarize(*args, **options)
+
+    monkeypatch.setattr("stabilimeter.tensorboard_plugin.live_sweep.summarize", slow)
+    tab = Tab(tmp_path)
+    status = tab.wait(lambda status: status["version"])
+    assert (status["is_scored"], status["total"]) == (False, 6)
+    overview = tab.get("overview")
+    assert [sentence["text"] for sentence in overview["headline"]] == [
+        "6 runs in 2 groups; the scores are being computed."
+    ]
+    assert {seed["state"] for group in overview["groups"] for seed in group["seeds"]} == {"pending"}
+    assert {(group["score"], group["seeds_text"]) for group in overview["groups"]} == {(None, "3 seeds")}
+    assert overview["failed"] == []
+    early = tab.get("curves", group="lr=1.0", tag="train/loss")
+    may_go_on.set()
+    tab.wait()
+    assert tab.get("overview")["headline"][0]["text"] == "Failed: 1 of 3 seeds of lr=1.0."
+    assert tab.get("curves", group="lr=1.0", tag="train/loss")["band"] == early["band"]

@@ -56,7 +56,7 @@ def test_tensorboard_starts_and_the_tab_says_what_is_wrong_if_something_cannot_b
         assert "\n" not in status["error"]
     else:
         assert status["error"] is None
-        assert status["version"] == 1
+        assert status["is_scored"]
 
 
 def test_every_file_of_the_tab_is_served_with_its_type(tab):
@@ -112,7 +112,7 @@ def _until_told(address):
     deadline = time.monotonic() + 60
     while True:
         status = _json(f"{address}data/plugin/stability/data/status")
-        if status.get("error") or status["version"]:
+        if status.get("error") or status["is_scored"]:
             return status
         assert time.monotonic() < deadline
         time.sleep(0.2)

@@ -43,6 +43,7 @@ def _status(live: LiveSweep, state: State) -> dict[str, Any]:
     return {
         "folder": live.folder,
         "version": state.snapshot.version if state.snapshot is not None else 0,
+        "is_scored": state.snapshot is not None and state.snapshot.is_scored,
         "doing": state.doing,
         "done": state.done,
         "total": state.total,

@@ -20,6 +20,7 @@ from stabilimeter.records.record_error import RecordError
 from stabilimeter.records.run import Run
 from stabilimeter.records.sweep import RunGroup, Sweep, read_sweep
 from stabilimeter.tensorboard_plugin.question import QuestionError
+from stabilimeter.tensorboard_plugin.unscored import unscored
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +35,19 @@ STATUS_EVERY_S = 30.0
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """One reading of the folder: the runs, and everything computed from them."""
+    """One reading of the folder: the runs, and everything computed from them.
+
+    Attributes:
+        version: Grows with each snapshot, from 1.
+        sweep: The runs.
+        summary: What is known about them.
+        is_scored: Whether ``summary`` is complete; at first sight of a folder runs are shown before they are judged.
+    """
 
     version: int
     sweep: Sweep
     summary: Summary
+    is_scored: bool = True
 
     def group(self, label: str) -> tuple[RunGroup, GroupSummary]:
         """A group by its label.
@@ -143,9 +152,13 @@ class LiveSweep:
             return lambda done, total: self._set(doing=doing, done=done, total=total)
 
         sweep = read_sweep(self.folder, on_progress=on_progress("reading runs"))
-        summary = summarize(sweep, rng=np.random.default_rng(0), on_progress=on_progress("summarising runs"))
         last = self._state.snapshot
-        snapshot = Snapshot(1 if last is None else last.version + 1, sweep, summary)
+        version = 1 if last is None else last.version + 1
+        if last is None:
+            first_sight = Snapshot(version, sweep, unscored(sweep), is_scored=False)
+            self._set(snapshot=first_sight, error=None)
+        summary = summarize(sweep, rng=np.random.default_rng(0), on_progress=on_progress("summarising runs"))
+        snapshot = Snapshot(version + 1, sweep, summary)
         self._set(snapshot=snapshot, doing=None, error=None)
 
     def _set(self, **changes: object) -> None:

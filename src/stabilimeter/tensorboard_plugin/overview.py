@@ -36,9 +36,10 @@ def answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str, Any]:
     losses = {group.label: roles_in(group.runs).train_loss for group in snapshot.sweep.groups}
     return {
         "version": snapshot.version,
-        "headline": _headline(named),
+        "is_scored": snapshot.is_scored,
+        "headline": _headline(named) if snapshot.is_scored else _first_sight(named),
         "common": common,
-        "groups": [{**_group(label, group), "loss": losses[group.label]} for label, group in named],
+        "groups": [_group(label, group, losses[group.label], is_scored=snapshot.is_scored) for label, group in named],
         "failed": [_failed(seed, short) for seed in snapshot.failed],
         "components": list(COMPONENTS.values()),
         "tags": _tags(snapshot),
@@ -76,6 +77,12 @@ def seed_state(run: RunSummary) -> str:
     return UNFINISHED.get(run.status) or ("failed" if run.failed else "ok")
 
 
+def _first_sight(named: Sequence[Named]) -> list[dict[str, str]]:
+    n_runs = sum(group.n_runs for _, group in named)
+    text = f"{count(n_runs, 'run')} in {count(len(named), 'group')}; the scores are being computed."
+    return [{"tone": "plain", "text": text}]
+
+
 def _headline(named: Sequence[Named]) -> list[dict[str, str]]:
     broken = sorted((pair for pair in named if pair[1].n_failed), key=lambda pair: -pair[1].n_failed)
     whole = [pair for pair in named if not pair[1].n_failed]
@@ -102,7 +109,7 @@ def _headline(named: Sequence[Named]) -> list[dict[str, str]]:
     return sentences
 
 
-def _group(label: str, group: GroupSummary) -> dict[str, Any]:
+def _group(label: str, group: GroupSummary, loss: str | None, *, is_scored: bool) -> dict[str, Any]:
     stability = group.stability
     tag = group.primary_metric
     metric = group.metrics.get(tag) if tag is not None else None
@@ -110,6 +117,7 @@ def _group(label: str, group: GroupSummary) -> dict[str, Any]:
     return {
         "label": group.label,
         "short": label,
+        "loss": loss,
         "score": stability.score,
         "score_text": marked_score(group),
         "low": stability.low,
@@ -120,12 +128,12 @@ def _group(label: str, group: GroupSummary) -> dict[str, Any]:
             {
                 "path": run.path,
                 "name": seed_name(run),
-                "state": seed_state(run),
+                "state": seed_state(run) if is_scored else "pending",
                 "why": why(run),
             }
             for run in group.runs
         ],
-        "seeds_text": seeds_in_words(group),
+        "seeds_text": seeds_in_words(group) if is_scored else count(group.n_runs, "seed"),
         "n_failed": group.n_failed,
         "primary": tag,
         "primary_head": printable(tag or ""),

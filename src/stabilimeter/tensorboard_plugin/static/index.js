@@ -13,11 +13,11 @@ const ASK_EVERY_MS = 3000;
 const VIEWS = [
   {name: 'overview', title: 'Overview', module: overview, has: () => true},
   {name: 'seeds', title: 'Seeds', module: seeds, has: () => true},
-  {name: 'incidents', title: 'Incidents', module: incidents, has: () => true},
-  {name: 'layers', title: 'Layers', module: layers, has: (about) => about.vectors.length > 0},
+  {name: 'incidents', title: 'Incidents', module: incidents, has: (about) => about.is_scored},
+  {name: 'layers', title: 'Layers', module: layers, has: (about) => about.is_scored && about.vectors.length > 0},
   {name: 'checkpoints', title: 'Checkpoints', module: checkpoints,
     has: (about) => about.groups.some((group) => group.primary_better)},
-  {name: 'compare', title: 'Compare', module: compare, has: (about) => about.groups.length > 1},
+  {name: 'compare', title: 'Compare', module: compare, has: (about) => about.is_scored && about.groups.length > 1},
 ];
 
 class Tab {
@@ -60,7 +60,7 @@ class Tab {
       this.news.classList.add('bad');
       if (!this.about) this.main.replaceChildren(h('p', {class: 'message bad', role: 'alert'}, error.message));
     }
-    setTimeout(() => this.ask(), this.about ? ASK_EVERY_MS : 300);
+    setTimeout(() => this.ask(), this.about?.is_scored ? ASK_EVERY_MS : 300);
   }
 
   go(view, changes = {}) {

@@ -22,6 +22,7 @@ export const STATES = {
   failed: {glyph: '✕', words: 'failed'},
   running: {glyph: '…', words: 'running'},
   cancelled: {glyph: '–', words: 'cancelled'},
+  pending: {glyph: '?', words: 'not judged yet'},
   copy: {glyph: '=', words: 'copy of another run'},
 };
 
