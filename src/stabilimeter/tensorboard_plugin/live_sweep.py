@@ -124,8 +124,9 @@ class LiveSweep:
 
     def _keep_reading(self) -> None:
         while time.monotonic() - self._asked_at < IDLE_AFTER_S:
+            began = time.monotonic()
             self._read_if_changed()
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(LOOK_EVERY_S + (time.monotonic() - began))  # never more than half the time
 
     def _read_if_changed(self) -> None:
         try:

@@ -142,7 +142,7 @@ def _group(label: str, group: GroupSummary, loss: str | None, *, is_scored: bool
         "primary_value": None if metric is None else metric.mean,
         "spread": None if survivors is None else survivors.sd,
         "spread_text": number(None if survivors is None else survivors.sd, 2),
-        "n_incidents": sum(len(run.incidents) for run in group.runs),
+        "n_incidents": sum(len(run.incidents) for run in group.runs) if is_scored else None,
         "points_lost": [
             {"name": words, "value": stability.points_lost.get(key, 0.0), "text": _lost(group, key)}
             for key, words in COMPONENTS.items()

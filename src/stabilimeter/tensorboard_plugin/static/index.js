@@ -10,6 +10,7 @@ import * as overview from './overview.js';
 import * as seeds from './seeds.js';
 
 const ASK_EVERY_MS = 3000;
+const CHOOSING_MS = 6000;
 const VIEWS = [
   {name: 'overview', title: 'Overview', module: overview, has: () => true},
   {name: 'seeds', title: 'Seeds', module: seeds, has: () => true},
@@ -27,6 +28,8 @@ class Tab {
     this.about = null;
     this.version = 0;
     this.turn = 0;
+    this.chose = 0;
+    document.addEventListener('focusin', (event) => { if (event.target.tagName === 'SELECT') this.chose = Date.now(); });
     this.nav = h('div', {role: 'tablist', 'aria-label': 'Views', class: 'tabs'});
     this.news = h('span', {class: 'news', role: 'status'});
     this.main = h('main', {id: 'view', role: 'tabpanel', tabindex: '-1'});
@@ -45,7 +48,8 @@ class Tab {
       this.news.textContent = status.error && this.about ? `Not refreshed: ${status.error}`
         : status.doing && this.about ? `${status.doing} ${count}` : '';
       this.news.classList.toggle('bad', Boolean(status.error));
-      if (status.version && status.version !== this.version) {
+      const choosing = Date.now() - this.chose < CHOOSING_MS;  // an open list would close
+      if (status.version && status.version !== this.version && !choosing) {
         this.about = await get('overview');
         this.version = this.about.version;
         await this.show();
@@ -92,6 +96,7 @@ class Tab {
     this.turn += 1;
     const turn = this.turn;
     const focus = document.activeElement?.id;
+    const {scrollY} = window;
     this.tabs();
     const fresh = h('div', {class: `view ${this.view}`});
     const shown = {
@@ -112,6 +117,7 @@ class Tab {
     if (turn === this.turn) {
       this.main.dataset.view = this.view;
       if (focus) document.getElementById(focus)?.focus({preventScroll: true});
+      if (scrollY) window.scrollTo(0, scrollY);
     }
   }
 }

@@ -84,12 +84,13 @@ function groupTable(shown) {
       {class: 'link', title: group.label})),
     h('td', {class: 'nowrap'}, scoreBar(group), h('strong', {class: 'score'}, group.score_text), ' ',
       h('span', {class: 'faint interval', title: group.reason ?? '95 % interval'}, group.interval_text)),
-    h('td', {class: group.n_failed ? 'bad' : 'good'}, squares(group), ' ',
+    h('td', {class: group.n_failed ? 'bad' : about.is_scored ? 'good' : 'faint'}, squares(group), ' ',
       h('span', {class: 'seeds-text'}, group.seeds_text)),
     h('td', {class: 'primary', title: group.primary_head}, group.primary_text),
     h('td', {class: 'spread'}, group.spread_text),
     h('td', {class: 'count'}, group.n_incidents
-      ? button(String(group.n_incidents), () => go('incidents', {lanes: group.short}), {class: 'link'}) : '0'),
+      ? button(String(group.n_incidents), () => go('incidents', {lanes: group.short}), {class: 'link'})
+      : group.n_incidents === null ? '-' : '0'),
     h('td', {}, group.score === null ? h('span', {class: 'faint'}, group.reason ?? '-') : lostBar(group)),
   ));
   return h(

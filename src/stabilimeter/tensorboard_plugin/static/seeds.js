@@ -13,7 +13,7 @@ export function colorOf(about, label) {
 
 // What a reader wants to see first: the group with the most failed seeds, and the best one if the two can be compared.
 export function firstLook(about) {
-  const worst = about.groups.reduce((most, group) => (group.n_failed > most.n_failed ? group : most));
+  const worst = about.groups.reduce((most, group) => (group.n_failed >= most.n_failed ? group : most));
   const best = about.groups.find((group) => group !== worst && group.loss === worst.loss && group.primary === worst.primary);
   const groups = best ? [best.label, worst.label] : [worst.label];
   return {groups, tag: worst.loss ?? worst.primary ?? about.tags[0]};
