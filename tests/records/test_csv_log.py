@@ -69,6 +69,13 @@ def test_columns_of_text_are_left_out_and_named(tmp_path):
     assert log.notes == ("log.csv: columns of text left out: stage",)
 
 
+def test_the_row_numbers_of_pandas_are_no_metric(tmp_path):
+    log = read(tmp_path, ",_step,loss\n0,10,2.5\n1,20,1.5\n")
+    assert list(log.scalars) == ["loss"]
+    assert points(log, "loss") == {10: 2.5, 20: 1.5}
+    assert log.notes == ()
+
+
 def test_steps_out_of_order_are_sorted_and_the_last_of_a_step_counts(tmp_path):
     log = read(tmp_path, "step,loss\n5,5.0\n3,3.0\n5,55.0\n")
     assert points(log, "loss") == {3: 3.0, 5: 55.0}

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from stabilimeter.records.discovery import SUMMARY_DIR, Source, discover, find_runs, natural_key, significant_parts
@@ -160,6 +162,13 @@ def test_logs_that_cannot_be_read_are_told_with_the_reason(tmp_path):
         ("train.jsonl", "no step in its lines"),
         ("chart.csv", "a W&B chart over 'Relative Time (Process)'; export it over the step"),
     ]
+
+
+def test_what_is_no_file_is_not_opened(tmp_path):
+    for name in ("pipe.csv", "pipe.jsonl", "trainer_state.json"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "folder.csv").mkdir()
+    assert discover(tmp_path) == ([], [])
 
 
 def test_logs_beside_event_files_are_told_and_other_files_are_not(tmp_path, event_file):

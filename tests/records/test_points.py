@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from stabilimeter.records.points import points_in_order
 
@@ -24,4 +25,13 @@ def test_points_in_order_are_taken_as_they_are():
     points, replaced = points_in_order(steps, values)
     assert points.steps is steps
     assert points.values is values
+    assert replaced == 0
+
+
+@pytest.mark.parametrize("width", [(), (2,)])
+def test_steps_out_of_order_of_which_none_occurs_twice(width):
+    values = np.arange(3.0).reshape(3, *(1 for _ in width)) + np.zeros(width)
+    points, replaced = points_in_order(np.array([5, 9, 3]), values)
+    assert points.steps.tolist() == [3, 5, 9]
+    assert points.values.reshape(3, -1)[:, 0].tolist() == [2.0, 0.0, 1.0]
     assert replaced == 0

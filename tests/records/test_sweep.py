@@ -130,6 +130,15 @@ def test_one_group_of_parameters_has_the_name_of_its_folder(tmp_path):
     for seed in (0, 1):
         mlflow_run(tmp_path / "exp" / f"id{seed}", f"fox-{seed}", lr=0.1, seed=seed)
     assert groups(read_sweep(tmp_path)) == {"exp": ["fox-0", "fox-1"]}
+    assert read_sweep(tmp_path / "exp" / "id0").notes == ()
+
+
+def test_experiments_are_groups_of_their_own(tmp_path):
+    for experiment in ("1", "2"):
+        mlflow_run(tmp_path / experiment / "id", "fox", lr=0.1, seed=0)
+    sweep = read_sweep(tmp_path)
+    assert groups(sweep) == {"1": ["fox"], "2": ["fox"]}
+    assert sweep.notes == ()
 
 
 def test_parameters_that_keep_every_run_alone_are_told(tmp_path):

@@ -8,6 +8,8 @@ from pathlib import Path
 from stabilimeter.records.record_error import RecordError
 from stabilimeter.records.step_name import whole_step
 
+_LONGEST_HEADER = 1 << 20
+
 
 @dataclass(frozen=True, eq=False)
 class CsvTable:
@@ -52,7 +54,7 @@ def csv_header(path: str | os.PathLike[str]) -> list[str]:
     """The cells of the first line of the file; empty if it is no text or cannot be read."""
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            line = file.readline()
+            line = file.readline(_LONGEST_HEADER)
         return [name.strip() for name in next(csv.reader([line], delimiter=_delimiter(line)), [])]
     except (OSError, UnicodeDecodeError, csv.Error):
         return []

@@ -198,9 +198,9 @@ def _logs_in(folder: Path, linked: set[Path]) -> Iterator[RunSource | Unread]:
             linked.add(target)
         if entry.is_dir():
             yield from _logs_in(path, linked)
-        elif path.suffix.lower() == ".csv" and export_kind(csv_header(path)) is not None:
+        elif entry.is_file() and path.suffix.lower() == ".csv" and export_kind(csv_header(path)) is not None:
             exports.append(path)
-        else:
+        elif entry.is_file():
             yield from _log_file(path)
     readable = []
     for path in exports:

@@ -37,7 +37,7 @@ def points_in_order(steps: NDArray[np.int64], values: NDArray[Any]) -> tuple[Poi
         again = np.append(steps[1:] == steps[:-1], False)
         old, new = values[again], values[np.flatnonzero(again) + 1]
         same = (old == new) | (np.isnan(old) & np.isnan(new))
-        replaced = int((~same.reshape(len(old), -1).all(axis=1)).sum())
+        replaced = int((~same.all(axis=tuple(range(1, same.ndim)))).sum())
         steps, values = steps[~again], values[~again]
     steps.flags.writeable = values.flags.writeable = False
     return Points(steps, values), replaced
