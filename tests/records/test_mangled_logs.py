@@ -42,7 +42,8 @@ def damaged(content, rng):
 
 @pytest.mark.parametrize("kind", LOGS)
 def test_damage_is_survived_or_refused_in_one_line(tmp_path, rng, kind):
-    read = refused = 0
+    read = 0
+    refusals = []
     for number in range(60):
         root = tmp_path / str(number)
         for name, content in LOGS[kind].items():
@@ -51,11 +52,11 @@ def test_damage_is_survived_or_refused_in_one_line(tmp_path, rng, kind):
         try:
             groups = read_sweep(root).groups
         except RecordError as error:
-            assert "\n" not in str(error)
-            refused += 1
+            refusals.append(str(error))
         else:
             read += 1
             for run in (run for group in groups for run in group.runs):
                 assert all((np.diff(run[key].steps) > 0).all() for key in run)
-    assert read > 5
-    assert refused > 5
+    assert read > 0
+    assert len(refusals) > 5
+    assert not any("\n" in refusal for refusal in refusals)
