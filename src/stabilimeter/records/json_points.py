@@ -31,6 +31,8 @@ def flat_object(item: Any) -> dict[str, Any]:
     """
     if not isinstance(item, dict):
         raise ValueError(f"an object was expected, not a {type(item).__name__}")
+    if dict not in map(type, item.values()):
+        return item
     flat: dict[str, Any] = {}
     for key, value in _leaves(item, ""):
         if key in flat:
@@ -109,6 +111,8 @@ def _leaves(item: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _number(value: Any) -> float | None:
+    if type(value) is float:
+        return value
     if isinstance(value, str):
         return _NONFINITE.get(value.strip().lower())
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -20,13 +20,15 @@ class LoggedPoints:
     """Points by key, in the order in which they were logged."""
 
     def __init__(self) -> None:
-        self._steps: dict[str, list[int]] = {}
-        self._values: dict[str, list[float]] = {}
+        self._columns: dict[str, tuple[list[int], list[float]]] = {}
 
     def add(self, key: str, step: int, value: float) -> None:
         """The next point of ``key``."""
-        self._steps.setdefault(key, []).append(step)
-        self._values.setdefault(key, []).append(value)
+        column = self._columns.get(key)
+        if column is None:
+            column = self._columns[key] = ([], [])
+        column[0].append(step)
+        column[1].append(value)
 
     def log(self, name: str, notes: Iterable[str] = ()) -> ScalarLog:
         """Everything that was added, by step.
@@ -37,9 +39,8 @@ class LoggedPoints:
         """
         scalars = {}
         replaced = 0
-        for key in sorted(self._steps):
-            steps, values = np.array(self._steps[key], np.int64), np.array(self._values[key], np.float64)
-            scalars[key], again = points_in_order(steps, values)
+        for key, (steps, values) in sorted(self._columns.items()):
+            scalars[key], again = points_in_order(np.array(steps, np.int64), np.array(values, np.float64))
             replaced += again
         said = [f"{name}: {replaced_note(replaced)}"] if replaced else []
         return ScalarLog(scalars, (*said, *notes))
