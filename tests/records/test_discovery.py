@@ -2,8 +2,9 @@ import os
 
 import pytest
 
-from stabilimeter.records.discovery import SUMMARY_DIR, Source, discover, find_runs, natural_key, significant_parts
+from stabilimeter.records.discovery import SUMMARY_DIR, discover, find_runs, natural_key, significant_parts
 from stabilimeter.records.manifest import Manifest, RunStatus
+from stabilimeter.records.run_source import Source
 from stabilimeter.records.writer import RunWriter
 
 LOSS = {"loss": {0: 1.0, 1: 0.5}}

@@ -1,4 +1,4 @@
-from stabilimeter.records.discovery import Unread
+from stabilimeter.records.run_source import Unread
 from stabilimeter.records.unread_notes import unread_notes
 
 

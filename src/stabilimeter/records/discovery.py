@@ -21,8 +21,6 @@ library puts there (``version_0``) are neither name nor group.
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -34,7 +32,7 @@ from stabilimeter.records.jsonl_log import jsonl_step_key
 from stabilimeter.records.manifest import MANIFEST_FILE, RECORD_DIR
 from stabilimeter.records.mlflow_store import is_mlflow_run, name_of_mlflow_run
 from stabilimeter.records.record_error import RecordError
-from stabilimeter.records.scalar_log import ScalarLog
+from stabilimeter.records.run_source import RunSource, Source, Unread
 from stabilimeter.records.step_name import step_name
 from stabilimeter.records.trainer_state import CHECKPOINT_FOLDER, STATE_FILE, newest_state
 
@@ -44,55 +42,6 @@ _BOILERPLATE = re.compile(r"version_\d+|tensorboard|csv|checkpoint-\d+|lightning
 _BOILERPLATE_FILES = re.compile(r"metrics|progress|logs?|history|results|train(ing)?_log|trainer_state")
 """Names that training libraries give to every log; the folder tells such logs apart."""
 _READABLE = " !#$&'()+,-.:;=@[]^_`{}~"
-
-
-class Source(Enum):
-    """What a run is read from; of several logs of one run the first kind is read."""
-
-    RECORD = "record"
-    EVENTS = "event files"
-    TRAINER_STATE = "trainer_state.json"
-    MLFLOW = "MLflow file store"
-    CSV = "CSV log"
-    JSONL = "JSON lines"
-    EXPORT = "export"
-
-
-@dataclass(frozen=True)
-class RunSource:
-    """A run that was found.
-
-    Attributes:
-        path: Its folder, or its file for a log that is a single file; for a run of an export a name below the folder of
-            the export (or below the export, if that was asked for).
-        source: What it is read from.
-        name: The name that it gave itself; None if only its path names it.
-        exported: What exports say about it, read as it was found; None for every other source.
-    """
-
-    path: Path
-    source: Source
-    name: str | None = None
-    exported: ScalarLog | None = None
-
-    def event_files(self) -> list[Path]:
-        """The event files of the run."""
-        folder = self.path / RECORD_DIR if self.source is Source.RECORD else self.path
-        if not folder.is_dir():
-            return [self.path]
-        return [path for path in folder.iterdir() if EVENT_FILE_MARK in path.name and path.is_file()]
-
-
-class Unread(NamedTuple):
-    """A log that is not read.
-
-    Attributes:
-        path: The file or folder.
-        reason: Why; logs with the same reason are told together.
-    """
-
-    path: Path
-    reason: str
 
 
 class Found(NamedTuple):

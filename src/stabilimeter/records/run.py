@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stabilimeter.records.csv_log import read_csv_log
-from stabilimeter.records.discovery import RunSource, Source, discover, significant_parts
+from stabilimeter.records.discovery import discover, significant_parts
 from stabilimeter.records.event_log import EventLog, read_event_log
 from stabilimeter.records.hydra_overrides import overrides_of
 from stabilimeter.records.incident_log import INCIDENTS_FILE, read_incidents
@@ -22,6 +22,7 @@ from stabilimeter.records.overrides import Overrides
 from stabilimeter.records.points import Points
 from stabilimeter.records.process import Process, is_alive
 from stabilimeter.records.record_error import RecordError
+from stabilimeter.records.run_source import RunSource, Source
 from stabilimeter.records.scalar_log import ScalarLog
 from stabilimeter.records.trainer_state import STATE_FILE, newest_state, read_trainer_state
 from stabilimeter.records.unread_notes import unread_notes

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from stabilimeter.records.discovery import RunSource, discover, natural_key, significant_parts
+from stabilimeter.records.discovery import discover, natural_key, significant_parts
 from stabilimeter.records.record_error import RecordError
 from stabilimeter.records.run import WHAT_IS_A_RUN, Run, own_label, run_from
+from stabilimeter.records.run_source import RunSource
 from stabilimeter.records.unread_notes import unread_notes
 
 _MAX_LISTED = 4

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from stabilimeter.records.discovery import Unread
+from stabilimeter.records.run_source import Unread
 
 MAX_LISTED = 3
 
