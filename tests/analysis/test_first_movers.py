@@ -69,7 +69,7 @@ def test_a_healthy_sweep_has_no_failed_seeds(build):
 def test_a_loss_below_the_others_is_no_loss_at_all(build):
     early = broken(build, 4)
     loss = early["train/loss"].values.copy()
-    loss[50:300] -= 1.0
+    loss[50:400] -= 1.0  # better than the others until it is worse
     early._scalars["train/loss"] = Points(STEPS, loss)
     sweep = build.sweep(build.group([well(build, seed) for seed in range(4)] + [early]))
     (failed,) = failed_seeds(sweep, summarised(sweep))

@@ -22,7 +22,7 @@ def spec(key, names=()):
     return SignalSpec(key, "", "", "mean", positive=False, names=names)
 
 
-def write_run(folder, group, seed, *, lost_at=None, spike_at=None):
+def write_run(folder, group, seed, *, lost_at=None, spikes=()):
     """One run of ours; a lost one has a gradient norm that grows 20 steps before its loss, which ends as NaN."""
     rng = np.random.default_rng(seed + 17 * (lost_at is not None))
     steps = np.arange(N)
@@ -30,8 +30,7 @@ def write_run(folder, group, seed, *, lost_at=None, spike_at=None):
     norm = np.exp(rng.normal(scale=0.1, size=N))
     ratio = 1e-3 * np.exp(rng.normal(scale=0.1, size=N))
     layers = np.exp(rng.normal(scale=0.1, size=(N, 3)))
-    if spike_at is not None:
-        loss[spike_at] += 3.0
+    loss[list(spikes)] += 3.0
     if lost_at is not None:
         norm[lost_at - 20 :] *= 40
         loss[lost_at:] += np.linspace(0.5, 6, N - lost_at)
@@ -47,7 +46,7 @@ def write_run(folder, group, seed, *, lost_at=None, spike_at=None):
     for step in range(0, N, 20):
         writer.write_vector("grad/layer_norms", step, layers[step], 1e9 + step / 100)
         writer.write_scalars(step, {"val/loss": float(loss[step]) + 0.05})
-    if spike_at is not None:
+    for spike_at in spikes:
         evidence = {"learning_rate": 0.1, "top_layers": {"middle.weight": 3.25}}
         writer.write_incident(
             Incident(Kind.SPIKE, spike_at, spike_at, float(loss[spike_at]), 0.55, 0.02, "train/loss", evidence=evidence)
@@ -59,7 +58,7 @@ def write_run(folder, group, seed, *, lost_at=None, spike_at=None):
 
 def write_sweep(folder):
     for seed in range(3):
-        write_run(folder, "lr=0.1", seed, spike_at=300 if seed == 1 else None)
+        write_run(folder, "lr=0.1", seed, spikes=(300, 480) if seed == 1 else ())
     for seed in range(3):
         write_run(folder, "lr=1.0", seed, lost_at=400 if seed == 2 else None)
 

@@ -61,7 +61,10 @@ def test_curves_hold_band_and_seeds(tab):
     assert lost["curve"]["gap_values"] == ["NaN"]
     assert lost["curve"]["values"][-1] is None
     spiky = tab.get("curves", group="lr=0.1", tag="train/loss")["seeds"][1]
-    assert [(incident["step"], incident["kind"]) for incident in spiky["incidents"]] == [(300, "spike")]
+    assert [(incident["step"], incident["kind"]) for incident in spiky["incidents"]] == [
+        (300, "spike"),
+        (480, "spike"),
+    ]
 
 
 def test_a_zoom_has_only_its_steps(tab):

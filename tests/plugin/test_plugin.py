@@ -10,6 +10,7 @@ import urllib.request
 from importlib import metadata, resources
 
 import pytest
+from tests.plugin.conftest import Tab
 from werkzeug.test import Client
 
 from stabilimeter.tensorboard_plugin.answers import VIEWS
@@ -87,7 +88,11 @@ def test_every_view_has_a_route():
     assert set(ANSWERS) == {"status", *VIEWS}
 
 
-def test_the_tab_appears_with_the_first_scalars(tab):
+def test_the_tab_appears_with_the_first_scalars_or_csv_logs(tab, tmp_path):
+    for folder in ("", "gs://bucket", str(tmp_path), str(tmp_path / "missing")):
+        assert not Tab(folder).plugin.is_active()
+    (tmp_path / "metrics.csv").write_text("step,loss\n0,2.0\n1,1.0\n")
+    assert Tab(tmp_path).plugin.is_active()
     assert tab.plugin.data_plugin_names() == ("scalars",)
     assert tab.plugin.frontend_metadata().es_module_path == "/index.js"
 

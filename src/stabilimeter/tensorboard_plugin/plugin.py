@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from importlib import resources
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from tensorboard.backend import http_util
@@ -45,8 +45,18 @@ class StabilityPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
         return {**apps, **{f"/data/{name}": self._data_app(name) for name in ANSWERS}}
 
     def is_active(self) -> bool:
-        """False: TensorBoard shows the tab as soon as it has found scalars, see `data_plugin_names`."""
-        return False
+        """Whether there are runs that TensorBoard itself does not read, such as CSV logs.
+
+        It asks only while it has found no scalars, see `data_plugin_names`.
+        """
+        from stabilimeter.records.discovery import find_runs
+        from stabilimeter.records.record_error import RecordError
+
+        folder = Path(self._log_folder)
+        try:
+            return bool(self._log_folder) and folder.is_dir() and bool(find_runs(folder))
+        except RecordError:
+            return False
 
     def data_plugin_names(self) -> tuple[str, ...]:
         """The tab shows scalars, whoever logged them."""
