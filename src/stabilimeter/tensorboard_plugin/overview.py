@@ -96,13 +96,11 @@ def _headline(named: Sequence[Named]) -> list[dict[str, str]]:
     scored = [pair for pair in named if pair[1].stability.score is not None]
     if len(scored) > 1:
         best, least = scored[0], min(scored, key=lambda pair: pair[1].stability.score or 0.0)
-        sentences.append(
-            {
-                "tone": "plain",
-                "text": f"Most stable: {best[0]}, {marked_score(best[1])} of 100. "
-                f"Least: {least[0]}, {marked_score(least[1])}.",
-            }
-        )
+        if least is not best:  # it can be, where the others lack a part of their score
+            text = (
+                f"Most stable: {best[0]}, {marked_score(best[1])} of 100. Least: {least[0]}, {marked_score(least[1])}."
+            )
+            sentences.append({"tone": "plain", "text": text})
     n_running = sum(group.n_running for _, group in named)
     if n_running:
         sentences.append({"tone": "plain", "text": f"{count(n_running, 'seed')} still running: figures will change."})

@@ -50,7 +50,7 @@ function heatMap(canvas, answer, relative, range, cursor) {
       const next = answer.steps[column + 1] ?? range[1];
       const share = (value - low) / Math.max(1e-9, high - low);
       context.fillStyle = typeof value === 'number' ? (relative ? diverging(share) : sequential(share))
-        : value === null ? themed('--track') : colors().failed;
+        : themed(value === null ? '--track' : '--ink');
       context.fillRect(x(step), y, Math.max(1, x(next) - x(step)) + 0.5, rowHeight - (rowHeight > 6 ? 1 : 0));
     });
     if (rowHeight >= 9 || row % Math.ceil(10 / rowHeight) === 0) {
@@ -117,7 +117,7 @@ export async function show(host, shown) {
     Array.from({length: 24}, (_, at) => h('span', {class: 'step', style: {background: relative
       ? diverging(at / 23) : sequential(at / 23)}})), ' ',
     relative ? `${rounded(10 ** limits.high)} times the median of ${answer.against}` : number(10 ** limits.high),
-    h('span', {}, '   ', h('span', {class: 'swatch', style: {background: colors().failed}}), 'NaN or infinite'));
+    h('span', {}, '   ', h('span', {class: 'swatch', style: {background: themed('--ink')}}), 'NaN or infinite'));
   host.append(scale, top, h('div', {class: 'map'}, canvas), readout);
   if (answer.moved.length) {
     host.append(h('details', {open: answer.moved.length <= 6}, h('summary', {}, `${answer.moved.length} layers in the order in which they moved`),

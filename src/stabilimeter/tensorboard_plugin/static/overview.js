@@ -100,6 +100,8 @@ function groupTable(shown) {
     about.groups.length > 5 && h('label', {class: 'filter'}, 'Filter groups ', h('input', {
       type: 'search', id: 'filter', value: state.filter ?? '', oninput: (event) => again({filter: event.target.value}),
     })),
+    groups.some((group) => group.score_text.endsWith('*'))
+      && h('p', {class: 'key faint'}, '* without what could not be measured, which may flatter.'),
     h('p', {class: 'key faint'}, 'Points lost to: ', about.components.map((name, index) => h('span', {},
       h('span', {class: 'swatch', style: {background: COMPONENTS[index]}}), `${name}  `))),
   );

@@ -58,7 +58,7 @@ function marksOf(answer, options) {
     for (const incident of seed.incidents) {
       const at = seed.curve.steps.findIndex((step) => step >= incident.step);
       if (incident.shared) verticals.push({step: incident.step, color: KINDS[incident.kind].color, label: 'shared'});
-      else if (options.singles && at >= 0) {
+      else if (options.singles && at >= 0 && incident.kind !== 'nonfinite') {  // the gap is marked already
         const {glyph, color} = KINDS[incident.kind];
         marks.push({step: incident.step, value: seed.curve.values[at], glyph, color, size: 11});
       }
