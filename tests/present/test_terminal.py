@@ -6,6 +6,7 @@ import pytest
 
 from stabilimeter.present.checks import Check
 from stabilimeter.present.gate import gate
+from stabilimeter.present.sparkline import BLOCKS
 from stabilimeter.present.terminal import render, render_gate, show, to_text
 
 FOLDER = Path("multi run/digits")
@@ -27,6 +28,12 @@ def test_one_group_as_a_reader_sees_it(build):
   digits_cnn       88.2  [54, 96]  [81, 93]  5 of 5  0.9712 ± 0.0040
   The 95 % interval allows for failures that nobody has seen yet, so it is wide with few seeds; 'if
   seed finishes' leaves that risk out.
+
+Mean over seeds, from first to last step
+  series        first                              last
+  val/accuracy      0  ▁▁▃▄▅▅▆▆▆▇▇▇████████████  0.9776
+  train/loss        0  ▁▁▃▄▅▅▆▆▆▇▇▇████████████  0.9776
+  Each curve has a scale of its own, set by what follows the first of its blocks.
 
 Where the points went, of 100
   failed    loss   loss        worse    seed
@@ -125,6 +132,30 @@ def test_a_pipe_gets_no_escape_codes_and_hostile_text_is_harmless(build, monkeyp
     assert "\x1b" not in out.getvalue()
     assert "[red]x[/red]?[2J :smile:" in out.getvalue()
     assert max(map(len, out.getvalue().splitlines())) <= 100
+
+
+@pytest.mark.parametrize(("encoding", "n_blocks"), [("utf-8", 2 * 24), ("latin-1", 0), ("ascii", 0)])
+def test_curves_are_left_out_where_the_stream_has_no_blocks(build, encoding, n_blocks):
+    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="replace")
+    show(render(build.summary(), FOLDER), out)
+    out.seek(0)
+    text = out.read()
+    assert sum(character in BLOCKS for character in text) == n_blocks
+    assert ("Mean over seeds, from first" in text) is (n_blocks > 0)
+    assert "Where the points went" in text
+
+
+@pytest.mark.parametrize(("encoding", "n_blocks"), [("utf-8", 2 * 24), ("latin-1", 0)])
+def test_so_it_is_on_a_terminal(build, monkeypatch, encoding, n_blocks):
+    class Terminal(io.TextIOWrapper):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    out = Terminal(io.BytesIO(), encoding=encoding, errors="replace")
+    show(render(build.summary(), FOLDER), out)
+    out.seek(0)
+    assert sum(character in BLOCKS for character in out.read()) == n_blocks
 
 
 def test_a_terminal_gets_colour(build, monkeypatch):

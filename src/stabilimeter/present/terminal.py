@@ -8,16 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from stabilimeter.analysis.summary import GroupSummary, Summary
+from stabilimeter.present.curve_table import curves
 from stabilimeter.present.gate import CheckResult, GateResult, Verdict
 from stabilimeter.present.labels import short_labels
 from stabilimeter.present.ranking import Named, named_groups
 from stabilimeter.present.score_tables import marked_score
+from stabilimeter.present.sparkline import can_draw
 from stabilimeter.present.table import Cell, Table, Tone
 from stabilimeter.present.tables import sections
 from stabilimeter.present.wording import count, number, points, printable
@@ -41,11 +43,26 @@ def render(summary: Summary, folder: Path, tensorboard_dir: Path | None = None) 
     """
     groups, common = named_groups(summary)
     parts: list[RenderableType] = [Text(), _headline(groups, common)]
-    for table in sections(summary):
+    scores, *others = sections(summary)
+    parts += [Text(), draw(scores)]
+    if (lines := curves(groups)) is not None:
+        parts.append(_WhereBlocksCanBeDrawn(Group(Text(), draw(lines))))
+    for table in others:
         parts += [Text(), draw(table)]
     if tensorboard_dir is not None and _n_tensorboard_runs(summary) > TENSORBOARD_TICKS:
         tensorboard_dir = tensorboard_dir / SUMMARY_DIR
     return Group(*parts, Text(), _next(folder, tensorboard_dir), Text())
+
+
+class _WhereBlocksCanBeDrawn:
+    """Something with block characters, left out where the stream cannot encode them."""
+
+    def __init__(self, content: RenderableType) -> None:
+        self.content = content
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if can_draw(options.encoding):
+            yield self.content
 
 
 def _n_tensorboard_runs(summary: Summary) -> int:
@@ -58,14 +75,15 @@ def show(renderable: RenderableType, file: TextIO) -> None:
     if console.is_terminal:
         console.print(renderable, width=min(console.width, MAX_WIDTH), crop=False)
     else:
-        file.write(to_text(renderable, int(os.environ.get("COLUMNS") or MAX_WIDTH)))
+        file.write(to_text(renderable, int(os.environ.get("COLUMNS") or MAX_WIDTH), console.encoding))
 
 
-def to_text(renderable: RenderableType, width: int = MAX_WIDTH) -> str:
-    """What ``show`` would print into a pipe of ``width`` columns."""
-    file = io.StringIO()
+def to_text(renderable: RenderableType, width: int = MAX_WIDTH, encoding: str = "utf-8") -> str:
+    """What ``show`` would print into a pipe of ``width`` columns that takes text in ``encoding``."""
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="replace", newline="")
     Console(file=file, highlight=False, width=width, color_system=None).print(renderable, crop=False)
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
+    file.seek(0)
+    return "\n".join(line.rstrip() for line in file.read().splitlines()) + "\n"
 
 
 def draw(table: Table) -> RenderableType:
