@@ -16,7 +16,8 @@ It is a state machine that sees one value at a time:
    else a ``shift``.
 4. **Non-finite** values are an incident of their own, over after four finite values. They never enter a window.
 5. **Slow worsening** is followed by the window without alarm. Medians of many accepted values are watched for it
-   (`stats/drift.py`) in what training is meant to improve; it is a ``divergence``, reported when it has ended.
+   (`stats/drift.py`) in what training is meant to improve, and for a level far worse than anything at the beginning
+   (`stats/lost_ground.py`); it is a ``divergence``, reported when it has ended.
 
 Incidents are reported when they are over: `step` returns them, `finish` the one still open. Whether the value just seen
 is flagged is known at once (`State.flagged`). The state is immutable, so a caller may look at a value and discard it.
@@ -26,13 +27,15 @@ from collections.abc import Iterable
 from math import isfinite, nan
 from statistics import median
 
-from stabilimeter.stats import tail
+from stabilimeter.stats import drift as slow_change
+from stabilimeter.stats import lost_ground, tail
 from stabilimeter.stats.detection_state import State as State
 from stabilimeter.stats.detection_state import from_plain as from_plain
 from stabilimeter.stats.detection_state import plain as plain
-from stabilimeter.stats.drift import Drift, alarm, followed, over
-from stabilimeter.stats.episode import SETTLING_POINTS, Episode, Rule, incident, judged, worsening
+from stabilimeter.stats.drift import Drift, alarm
+from stabilimeter.stats.episode import SETTLING_POINTS, Episode, Rule, incident, judged, worse_than_start, worsening
 from stabilimeter.stats.incident import Incident, Kind
+from stabilimeter.stats.lost_ground import Ground
 from stabilimeter.stats.window import YOUNG, Forecast, Window, accepted, bridged, forecast, restarted
 
 ALARM_RATE = 1e-4
@@ -182,19 +185,23 @@ def _calm(state: State, step: int, value: float, y: float) -> tuple[State, Incid
     if calm >= _CALM_BEFORE_LEARNING:
         u = (y - expected.centre) / expected.scale
         weights = tail.learnt(weights, abs(u) if state.rule.mode == "both" else u)
-    window = accepted(state.window, y)
-    drift = followed(state.drift, step, y) if state.rule.improving else state.drift
+    after = State(state.rule, accepted(state.window, y), weights, None, False, calm, state.drift, state.ground)
+    if not state.rule.improving:
+        return after, None
+    drift = slow_change.followed(state.drift, step, y)
+    ground = lost_ground.followed(state.ground, step, y)
     rising = None if drift.block else alarm(drift, expected.scale)
-    if rising is None or not over(rising):
-        return State(state.rule, window, weights, None, False, calm, drift), None
-    ended = worsening(state.rule, rising, expected.scale)
-    return State(state.rule, window, weights, None, False, calm, Drift()), ended
+    if rising is not None and slow_change.over(rising):
+        return after._replace(drift=Drift(), ground=Ground()), worsening(state.rule, rising, expected.scale)
+    if lost_ground.over(ground):
+        return after._replace(drift=Drift(), ground=Ground()), worse_than_start(state.rule, ground)
+    return after._replace(drift=drift, ground=ground), None
 
 
 def _worsening(state: State) -> Incident | None:
     scale = forecast(state.window).scale
     rising = alarm(state.drift, scale)
-    return None if rising is None else worsening(state.rule, rising, scale)
+    return worse_than_start(state.rule, state.ground) if rising is None else worsening(state.rule, rising, scale)
 
 
 def _outside(state: State, episode: Episode, step: int, value: float, y: float) -> tuple[State, Incident | None]:
@@ -209,7 +216,7 @@ def _outside(state: State, episode: Episode, step: int, value: float, y: float) 
     if reopened is None and episode.outside < MAX_EXCURSION_POINTS:
         return state._replace(window=accepted(state.window, y), episode=episode, flagged=False), None
     ended = incident(state.rule, episode, window=state.window)
-    settled = state._replace(calm=0, drift=Drift())
+    settled = state._replace(calm=0, drift=Drift(), ground=Ground())
     if reopened is None:
         return settled._replace(window=accepted(state.window, y), episode=None, flagged=False), ended
     reopened = reopened._replace(first_step=step, last_step=step, worst=value)
@@ -224,7 +231,8 @@ def _nonfinite(state: State, step: int, value: float) -> tuple[State, Incident |
     if expected.n == 0:
         expected = Forecast(nan, nan, 0)
     opened = Episode(step, step, value, expected, finite=False)
-    return state._replace(episode=opened, flagged=True, drift=Drift()), finish(state)
+    ground = state.ground._replace(block=(), onset_step=None)
+    return state._replace(episode=opened, flagged=True, drift=Drift(), ground=ground), finish(state)
 
 
 def _after_nonfinite(

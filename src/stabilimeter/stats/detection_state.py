@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from stabilimeter.stats import tail
 from stabilimeter.stats.drift import Drift
 from stabilimeter.stats.episode import Episode, Rule
+from stabilimeter.stats.lost_ground import Ground
 from stabilimeter.stats.window import Forecast, Track, Window
 
 
@@ -19,6 +20,7 @@ class State(NamedTuple):
         flagged: Whether the last value was out of the ordinary.
         calm: Number of values accepted since the last episode.
         drift: Slow change of the accepted values.
+        ground: The accepted values beside those at the beginning.
     """
 
     rule: Rule
@@ -28,6 +30,7 @@ class State(NamedTuple):
     flagged: bool = False
     calm: int = 0
     drift: Drift = Drift()
+    ground: Ground = Ground()
 
 
 def plain(state: State) -> dict[str, Any]:
@@ -58,6 +61,7 @@ def from_plain(saved: dict[str, Any]) -> State:
         flagged=saved["flagged"],
         calm=saved["calm"],
         drift=_drift(saved["drift"]),
+        ground=Ground(**{**saved["ground"], "block": tuple(saved["ground"]["block"])}),
     )
 
 

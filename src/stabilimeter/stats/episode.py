@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from stabilimeter.stats.drift import Drift
 from stabilimeter.stats.incident import Incident, Kind
+from stabilimeter.stats.lost_ground import POINTS, Ground
 from stabilimeter.stats.window import Forecast, Window
 
 SPIKE_POINTS = 3
@@ -139,6 +140,27 @@ def worsening(rule: Rule, drift: Drift, scale: float) -> Incident:
         scale=scale * baseline if rule.log_scale else scale,
         key=rule.key,
         evidence={"slow": True, "points_per_median": drift.points, "deviations": (drift.peak - drift.onset) / scale},
+    )
+
+
+def worse_than_start(rule: Rule, ground: Ground) -> Incident | None:
+    """The report of a level worse than anything at the beginning; None if there is none."""
+    if ground.onset_step is None:
+        return None
+    baseline = own_unit(rule, ground.held)
+    return Incident(
+        kind=Kind.DIVERGENCE,
+        step=ground.onset_step,
+        end_step=ground.peak_step,
+        value=own_unit(rule, ground.peak),
+        baseline=baseline,
+        scale=ground.scale,
+        key=rule.key,
+        evidence={
+            "slow": True,
+            "points_per_median": POINTS,
+            "deviations": (ground.peak - ground.held) / ground.scale,
+        },
     )
 
 

@@ -16,7 +16,7 @@ YOUNG = 16
 
 _FEWEST = 8
 _LEVEL_SPAN = 5
-_FLOAT32_ROUNDING = 4 * 2.0**-23
+FLOAT32_ROUNDING = 4 * 2.0**-23
 _SIGMA_BELOW, _SIGMA_ABOVE = 0.1587, 0.8413
 
 
@@ -85,7 +85,7 @@ def forecast(window: Window) -> Forecast:
     n = len(window.last.ranked)
     if n == 0:
         return Forecast(window.values[-1] if window.values else 0.0, inf, 0)
-    rounding = max(_FLOAT32_ROUNDING * window.magnitude, 1e-300)
+    rounding = max(FLOAT32_ROUNDING * window.magnitude, 1e-300)
     last_middle, last_scale = middle_and_scale(window.last.ranked, rounding)
     level_middle, level_scale = middle_and_scale(window.level.ranked, rounding)
     if last_scale <= level_scale:
