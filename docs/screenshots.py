@@ -1,7 +1,9 @@
-"""The pictures of the README, taken of a real sweep in TensorBoard.
+"""The pictures of the README: real sweeps in TensorBoard. Needs the extra `test` and a Chromium browser.
 
+python recipes/seed_sweep.py --multirun
 python recipes/seed_sweep.py --multirun experiment=char_gpt model.lr=0.003,1.0 'seed=range(0,3)'
-python docs/screenshots.py multirun/char_gpt docs/images      needs the extra `test` and a Chromium browser
+python docs/screenshots.py multirun/digits_cnn custom_scalars docs/images/bands.png
+python docs/screenshots.py multirun/char_gpt stability docs/images/stability_tab.png
 """
 
 import argparse
@@ -26,7 +28,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-TABS = {"curves": "timeseries", "bands": "custom_scalars", "scalars": "scalars", "text": "text"}
+DRAWN_MS = 10_000
+"""Time for a dashboard to load and draw."""
 
 
 @contextlib.contextmanager
@@ -55,24 +58,22 @@ def tensorboard(logdir: Path) -> Iterator[str]:
 
 
 def main() -> None:
-    """Takes one picture per dashboard."""
+    """Takes one picture of one dashboard."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", type=Path)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("dashboard", help="for example stability, custom_scalars, timeseries, text, hparams")
+    parser.add_argument("picture", type=Path)
     parser.add_argument("--size", type=int, nargs=2, default=(1280, 800), metavar=("WIDTH", "HEIGHT"))
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
+    args.picture.parent.mkdir(parents=True, exist_ok=True)
     browser_path = shutil.which("chromium") or shutil.which("google-chrome")
     width, height = args.size
     with tensorboard(args.sweep) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
-        for name, tab in TABS.items():
-            page = browser.new_page(viewport={"width": width, "height": height})
-            page.goto(f"{address}/?darkMode=false#{tab}")
-            page.wait_for_timeout(8000)
-            page.screenshot(path=args.out / f"{name}.png")
-            print(args.out / f"{name}.png")
-            page.close()
+        page = browser.new_page(viewport={"width": width, "height": height})
+        page.goto(f"{address}/?darkMode=false#{args.dashboard}")
+        page.wait_for_timeout(DRAWN_MS)
+        page.screenshot(path=args.picture)
         browser.close()
 
 
