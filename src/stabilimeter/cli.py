@@ -38,10 +38,14 @@ SUMMARIZE_EPILOG = """\
 Where DIR holds records of ours, DIR/summary.json and the runs DIR/across_seeds for TensorBoard
 are refreshed; a folder of other logs is left untouched.
 
+With --watch the summary follows the runs and files are refreshed when one starts or ends. It ends
+half a minute after the last one, or by Ctrl-C; logs that carry no end mark end by Ctrl-C only.
+
 exit status: 0 also when seeds failed; 64 wrong usage or unreadable input
 
 examples:
   stabilimeter summarize multirun/digits_cnn
+  stabilimeter summarize multirun/digits_cnn --watch 10
   stabilimeter summarize logs --group-by parent --metric val/bleu --mode max --target 30
   stabilimeter summarize logs --json - | jq '.groups[].stability.score'
   stabilimeter summarize logs --tensorboard bands && tensorboard --logdir bands
@@ -132,6 +136,14 @@ def _parser() -> Parser:
     summarize.add_argument(
         "--tensorboard", metavar="OUT", type=Path, help="write the bands across seeds as TensorBoard runs below OUT"
     )
+    summarize.add_argument(
+        "--watch",
+        metavar="SECONDS",
+        nargs="?",
+        const=5.0,
+        type=_pause,
+        help="follow a sweep while it trains, with so many seconds between looks (default 5)",
+    )
     summarize.set_defaults(run=_summarize)
     compare = commands.add_parser(
         "compare",
@@ -210,13 +222,61 @@ def _positive(text: str) -> float:
     return value
 
 
+def _pause(text: str) -> float:
+    try:
+        return _positive(text)
+    except argparse.ArgumentTypeError:
+        message = f"expected seconds above 0, got {text!r}; give DIR before --watch"
+        raise argparse.ArgumentTypeError(message) from None
+
+
 def _summarize(arguments: argparse.Namespace) -> int:
-    from stabilimeter.present.publish import publish, summary_json
-    from stabilimeter.present.tensorboard import write_summary_runs
+    from stabilimeter.present.publish import summary_json
     from stabilimeter.present.terminal import render, show
 
+    if arguments.watch is not None:
+        return _watch(arguments)
     _check_output(arguments.json)
     sweep, summary = _read(arguments, arguments.dir)
+    tensorboard_dir = _refresh(arguments, sweep, summary)
+    show(render(summary, arguments.dir, tensorboard_dir), _table_stream(arguments.json))
+    _write(arguments.json, summary_json(summary))
+    return 0
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    from stabilimeter.present.publish import summary_json
+    from stabilimeter.present.screen import screen_on
+    from stabilimeter.present.watch import Look, look_at, watch
+
+    if arguments.json == "-":
+        raise UsageError("--watch shows summary after summary on standard output: give --json a file")
+    _check_output(arguments.json)
+
+    def look() -> Look:
+        return look_at(
+            arguments.dir,
+            group_by=arguments.group_by,
+            metric=arguments.metric,
+            mode=arguments.mode,
+            target=arguments.target,
+        )
+
+    def refresh(sweep: "Sweep", summary: "Summary") -> Path | None:
+        _write(arguments.json, summary_json(summary))
+        return _refresh(arguments, sweep, summary)
+
+    problem = watch(arguments.dir, look, screen_on(sys.stdout), refresh, arguments.watch)
+    if problem is not None:
+        raise UsageError(problem)
+    return 0
+
+
+def _refresh(arguments: argparse.Namespace, sweep: "Sweep", summary: "Summary") -> Path | None:
+    """Write what a summary leaves on disk; the folder of the bands for TensorBoard, if there are any."""
+    from stabilimeter.present.publish import publish
+    from stabilimeter.present.tensorboard import write_summary_runs
+
     tensorboard_dir = None
     if any(run.manifest is not None for group in sweep.groups for run in group.runs):
         try:
@@ -232,9 +292,7 @@ def _summarize(arguments: argparse.Namespace) -> int:
             raise UsageError(
                 f"cannot write TensorBoard runs below {arguments.tensorboard}: {error.strerror}"
             ) from error
-    show(render(summary, arguments.dir, tensorboard_dir), _table_stream(arguments.json))
-    _write(arguments.json, summary_json(summary))
-    return 0
+    return tensorboard_dir
 
 
 def _compare(arguments: argparse.Namespace) -> int:

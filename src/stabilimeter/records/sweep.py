@@ -46,6 +46,7 @@ def read_sweep(
     *,
     group_by: Literal["config", "parent"] = "config",
     on_progress: Callable[[int, int], None] | None = None,
+    on_unreadable: Callable[[Path, Exception], None] | None = None,
 ) -> Sweep:
     """All runs at ``path`` and below.
 
@@ -55,6 +56,8 @@ def read_sweep(
             folder and the parameters without the seed that MLflow or a search noted, else by parent folder;
             ``"parent"`` by parent folder always.
         on_progress: Called with the number of runs read so far and in all.
+        on_unreadable: Called with the path of a run that cannot be read and the reason; the run is then left out, as
+            one may want while it is being written. Default: such a run is an error.
 
     Raises:
         RecordError: if there is no run, or one that cannot be read.
@@ -71,7 +74,12 @@ def read_sweep(
     labels = _labels(sources, root)
     runs = []
     for done, source in enumerate(sources):
-        runs.append(run_from(source, label=labels[done], root=root))
+        try:
+            runs.append(run_from(source, label=labels[done], root=root))
+        except (RecordError, OSError) as error:
+            if on_unreadable is None:
+                raise
+            on_unreadable(source.path, error)
         if on_progress is not None:
             on_progress(done + 1, len(sources))
     members: dict[tuple[str, str], list[tuple[Run, str]]] = {}
