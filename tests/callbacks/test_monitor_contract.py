@@ -5,6 +5,7 @@ import json
 import math
 import os
 import signal
+import warnings
 
 import numpy as np
 import pytest
@@ -106,6 +107,24 @@ class TestEnding:
         assert (first.kind.value, first.step, first.end_step) == ("nonfinite", 6, 11)
         assert first.evidence["batch_idx"] == 6
         assert first.evidence["learning_rate"] == pytest.approx(0.1)
+
+    def test_a_divergence_is_told_while_it_goes_on(self, recorded, probe_class):
+        told_at = []
+
+        def told():
+            return any("train/loss diverges from step" in str(warning.message) for warning in said)
+
+        class Climbs(probe_class):
+            def training_step(self, batch, batch_idx):
+                told_at.extend([self.global_step] if told() else [])
+                loss = super().training_step(batch, batch_idx)
+                return loss * 0 + 1.0 + 0.1 * (self.global_step % 3) + 2.0 * max(0, self.global_step - 40)
+
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            run = recorded(Climbs(), max_epochs=20)
+        assert 40 < told_at[0] <= 100
+        assert run.manifest.last_step > 200
 
     def test_a_spike_that_heals_is_an_incident_and_no_divergence(self, recorded, probe_class):
         class Spikes(probe_class):

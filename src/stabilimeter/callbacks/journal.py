@@ -19,6 +19,7 @@ from stabilimeter.callbacks.track import Block
 from stabilimeter.callbacks.watch import Watch
 from stabilimeter.records.manifest import RunStatus
 from stabilimeter.records.writer import RunWriter
+from stabilimeter.stats.detection import SETTLING_POINTS
 from stabilimeter.stats.incident import Incident, Kind
 
 
@@ -73,7 +74,7 @@ class Journal:
                 steps, values = block.steps[rows].tolist(), block.values[rows, column].tolist()
                 self._last[key] = (steps[-1], values[-1])
                 evidence = partial(self._evidence_of_row, optimizer_index, block, rows)
-                self._report(self._watch.extend(key, steps, values, evidence, positive=self._watched[key]))
+                self._report(self._watch.extend(key, steps, values, evidence, positive=self._watched[key]), key)
 
     def enter_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """Keep the user's metrics of one evaluation."""
@@ -85,7 +86,7 @@ class Journal:
             mode = self._mode if key == self._monitor else "min" if "loss" in key.lower() else None
             if mode is not None:
                 self._last[key] = (step, value)
-            self._report(self._watch.extend(key, [step], [value], lambda _: {}, mode=mode))
+            self._report(self._watch.extend(key, [step], [value], lambda _: {}, mode=mode), key)
 
     def flush(self) -> None:
         """Hand what was entered to the operating system."""
@@ -143,20 +144,32 @@ class Journal:
     def _evidence_of_row(self, optimizer_index: int, block: Block, rows: NDArray[np.intp], i: int) -> Mapping[str, Any]:
         return self._evidence[optimizer_index].at(block, int(rows[i]))
 
-    def _report(self, incidents: Sequence[Incident]) -> None:
+    def _report(self, incidents: Sequence[Incident], key: str | None = None) -> None:
+        """Record the incidents that are over, and warn once: at the first that is bad, over or still going on."""
         for incident in incidents:
             if self._writer is not None:
                 self._writer.write_incident(incident)
         if self._has_warned:
             return
         nonfinite = self._watch.first_nonfinite
-        diverged = next((incident for incident in incidents if incident.kind is Kind.DIVERGENCE), None)
+        going_on = None if key is None else self._watch.going_on(key)
+        diverged = next((incident for incident in (*incidents, going_on) if _diverges(incident)), None)
         if nonfinite is not None:
             self._warn(f"{nonfinite[0]} is not finite from step {nonfinite[1]} on")
         elif diverged is not None:
-            self._warn(f"{diverged.key} diverges from step {diverged.step} on: {diverged.value:.4g}")
+            self._warn(
+                f"{diverged.key} diverges from step {diverged.step} on: "
+                f"{diverged.value:.4g} where {diverged.baseline:.4g} is expected"
+            )
 
     def _warn(self, what: str) -> None:
         self._has_warned = True
         where = "" if self._writer is None else f"; incidents are recorded in {self._writer.path}"
         rank_zero_warn(f"StabilityMonitor: {what}{where}.", category=UserWarning)
+
+
+def _diverges(incident: Incident | None) -> bool:
+    """Whether this is a divergence for good, or has lasted long enough to be taken for one."""
+    if incident is None or incident.kind is not Kind.DIVERGENCE:
+        return False
+    return "slow" in incident.evidence or incident.evidence["points"] >= SETTLING_POINTS

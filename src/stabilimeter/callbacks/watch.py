@@ -68,7 +68,12 @@ class Watch:
 
     def finish(self) -> list[Incident]:
         """The incidents that are still open at the end of the run."""
-        return [told for state in self._states.values() for told in self._told(detection.finish(state))]
+        return [told for key in self._states if (told := self.going_on(key)) is not None]
+
+    def going_on(self, key: str) -> Incident | None:
+        """The incident of one series that is not over, as it looks now."""
+        state = self._states.get(key)
+        return None if state is None else next(iter(self._told(detection.finish(state))), None)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything, as plain dictionaries, lists, numbers and texts."""

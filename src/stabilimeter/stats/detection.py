@@ -33,7 +33,8 @@ from stabilimeter.stats.detection_state import State as State
 from stabilimeter.stats.detection_state import from_plain as from_plain
 from stabilimeter.stats.detection_state import plain as plain
 from stabilimeter.stats.drift import Drift, alarm
-from stabilimeter.stats.episode import SETTLING_POINTS, Episode, Rule, incident, judged, worse_than_start, worsening
+from stabilimeter.stats.episode import SETTLING_POINTS as SETTLING_POINTS
+from stabilimeter.stats.episode import Episode, Rule, incident, judged, worse_than_start, worsening
 from stabilimeter.stats.incident import Incident, Kind
 from stabilimeter.stats.lost_ground import Ground
 from stabilimeter.stats.window import YOUNG, Forecast, Window, accepted, bridged, forecast, restarted
