@@ -30,6 +30,7 @@ examples:
   stabilimeter summarize logs --metric val_loss --mode min --json summary.json
   stabilimeter compare runs/main runs/this_branch
   stabilimeter gate multirun/digits_cnn --checks checks.yaml --junit gate.xml
+  stabilimeter report multirun/digits_cnn -o report.html
 
 DIR is a sweep of our recipes, or any folder with TensorBoard or CSV logs of several runs.
 """
@@ -79,6 +80,20 @@ With --baseline also, by the 95 % interval of the difference:
 and no larger share of the seeds may fail than in the baseline, as observed.
 
 exit status: 0 pass, 1 fail, 2 inconclusive, 64 wrong usage or unreadable input
+"""
+
+
+REPORT_EPILOG = """\
+The HTML file is complete in itself: it opens offline, prints, and can be attached to a pull request
+or a mail. Markdown has the same text and tables without the pictures. With --baseline every group is
+compared with the baseline's only group, or with its group of the same label.
+
+exit status: 0 also when seeds failed; 64 wrong usage, unreadable input, or a baseline that does not compare
+
+examples:
+  stabilimeter report multirun/digits_cnn -o report.html
+  stabilimeter report runs/this_branch --baseline runs/main -o report.html
+  stabilimeter report logs --format md
 """
 
 
@@ -182,6 +197,20 @@ def _parser() -> Parser:
     )
     gate.add_argument("--junit", metavar="FILE", type=Path, help="write the result as JUnit XML")
     gate.set_defaults(run=_gate)
+    report = commands.add_parser(
+        "report",
+        help="one file to hand on: the answer in plain words, pictures, tables, methods",
+        description="Write a report of the runs in a folder that explains itself.",
+        epilog=REPORT_EPILOG,
+        formatter_class=plain,
+        allow_abbrev=False,
+    )
+    report.add_argument("dir", metavar="DIR", type=Path, help="folder with the runs")
+    report.add_argument("-o", "--output", metavar="FILE", help="where to write it; - is standard output")
+    report.add_argument("--format", choices=("html", "md"), default="html", help="default: html")
+    report.add_argument("--baseline", metavar="DIR", type=Path, help="runs to compare with")
+    _add_judging(report)
+    report.set_defaults(run=_report)
     return parser
 
 
@@ -192,6 +221,10 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 def _add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON; - is standard output")
+    _add_judging(parser)
+
+
+def _add_judging(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metric", metavar="TAG", help="primary metric (default: what the runs monitored)")
     parser.add_argument("--mode", choices=("min", "max"), help="which direction of the primary metric is better")
     parser.add_argument(
@@ -351,6 +384,32 @@ def _gate(arguments: argparse.Namespace) -> int:
     show(render_gate(result), _table_stream(arguments.json))
     _write(arguments.json, strict_json.dumps(result.to_dict(), indent=1) + "\n")
     return EXIT_GATE[result.verdict.value]
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from datetime import datetime
+
+    from stabilimeter.analysis.comparison import ComparisonError
+    from stabilimeter.analysis.side import sides_of
+    from stabilimeter.present.against_baseline import against_baseline
+    from stabilimeter.present.report import report
+    from stabilimeter.present.report_html import html
+    from stabilimeter.present.report_markdown import report_markdown
+    from stabilimeter.present.report_parts import Material
+
+    if arguments.output is None and arguments.format == "html":
+        raise UsageError("say where to write the report: -o report.html (or --format md for the terminal)")
+    _check_output(arguments.output)
+    baseline = None if arguments.baseline is None else _read(arguments, arguments.baseline)
+    sweep, summary = _read(arguments, arguments.dir)
+    try:
+        compared = () if baseline is None else against_baseline(sides_of("baseline", *baseline), sweep, summary)
+    except ComparisonError as error:
+        raise UsageError(str(error)) from error
+    material = Material(arguments.dir.resolve().name, sweep, summary, compared)
+    made = report(material, made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"))
+    _write(arguments.output or "-", html(made) if arguments.format == "html" else report_markdown(made))
+    return 0
 
 
 def _read(arguments: argparse.Namespace, folder: Path) -> "tuple[Sweep, Summary]":

@@ -61,20 +61,21 @@ def row(*cells: str | Cell) -> tuple[Cell, ...]:
 
 def markdown(table: Table) -> str:
     """The table in GitHub's Markdown, with whatever Markdown or HTML its text contains made harmless."""
-    lines = [f"### {_escaped(table.title)}", ""] if table.title else []
+    lines = [f"### {escaped(table.title)}", ""] if table.title else []
     lines.append(_line(column.name for column in table.columns))
     lines.append("|" + "|".join("---:" if column.numeric else "---" for column in table.columns) + "|")
     lines += [_line(cell.text for cell in cells) for cells in table.rows]
     if table.caption:
-        lines += ["", _escaped(table.caption)]
+        lines += ["", escaped(table.caption)]
     return "\n".join(lines) + "\n"
 
 
 def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(_escaped(cell) for cell in cells) + " |"
+    return "| " + " | ".join(escaped(cell) for cell in cells) + " |"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text as Markdown shows it: on one line, with its Markdown and HTML made harmless."""
     text = text.replace("\n", " ").replace("&", "&amp;").replace("<", "&lt;")
     for character in "\\`*_[]|":
         text = text.replace(character, f"\\{character}")
