@@ -15,7 +15,8 @@ def read(folder):
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0}).Reload()
     tags = events.Tags()
     scalars = {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags["scalars"]}
-    tensors = {tag: events.Tensors(tag)[0].tensor_proto.string_val[0] for tag in tags["tensors"]}
+    protos = {tag: events.Tensors(tag)[0].tensor_proto for tag in tags["tensors"]}
+    tensors = {tag: proto.string_val[0] for tag, proto in protos.items() if proto.string_val}
     return scalars, tensors
 
 

@@ -2,10 +2,12 @@
 
 Runs, below ``SUMMARY_DIR`` beside the runs of the seeds:
 
-- ``across_seeds``: the summary as text (``Stability``); the layout of the Custom Scalars tab.
+- ``across_seeds``: the summary as text (``Stability``); the layout of the Custom Scalars tab; the columns of the
+  HPARAMS tab.
 - ``across_seeds/<group>``: ``<key>``, the mean across seeds, in the same chart as the seeds themselves; for the
   margin charts ``~range/<key>/mean``, ``min`` and ``max`` over seeds, and for metrics ``~interval/<key>/mean``,
-  ``low`` and ``high``, the 95 % limits of the mean where three seeds have a value; ``incidents`` as text.
+  ``low`` and ``high``, the 95 % limits of the mean where three seeds have a value; ``incidents`` as text; where
+  groups differ by overrides the scores as single points ``~score/...``, for the HPARAMS tab (see `hparams`).
 
 A margin chart wants its three tags at the very same steps and complains about a run that has only some of them, hence a
 mean of its own for each. The tilde sorts them behind everything else. Bands come from the files of the seeds by way of
@@ -22,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stabilimeter.analysis.summary import GroupSummary, Summary
+from stabilimeter.present import hparams
 from stabilimeter.present.labels import short_labels
 from stabilimeter.present.metric_table import metric_tags
 from stabilimeter.present.seeds import seeds_named
@@ -29,7 +32,7 @@ from stabilimeter.present.table import Column, Table, markdown, row
 from stabilimeter.present.tables import sections
 from stabilimeter.present.wording import incident_in_words, printable
 from stabilimeter.records.discovery import SUMMARY_DIR
-from stabilimeter.records.event_encoding import file_header, scalar_block, summary_event, text_value
+from stabilimeter.records.event_encoding import file_header, scalar_block, scalars_event, summary_event, text_value
 
 CATEGORIES = {
     "range": ("Across seeds: mean, lowest to highest seed", ("mean", "min", "max")),
@@ -53,9 +56,14 @@ def write_summary_runs(summary: Summary, out_dir: Path) -> Path:
     target = out_dir / SUMMARY_DIR
     with tempfile.TemporaryDirectory(dir=out_dir, prefix=f".{SUMMARY_DIR}-") as scratch:
         fresh, old = Path(scratch) / "fresh", Path(scratch) / "old"
-        for name, group in zip(run_names(summary), summary.groups, strict=True):
-            _write_run(fresh / name, _group_events(group, metric_tags(summary)))
-        _write_run(fresh, _overview(summary))  # last: TensorBoard gives out its six good colours by start time
+        overrides = hparams.swept([group.label for group in summary.groups])
+        for index, (name, group) in enumerate(zip(run_names(summary), summary.groups, strict=True)):
+            frames = _group_events(group, metric_tags(summary))
+            _write_run(fresh / name, frames + (b"" if overrides is None else _row(group, name, overrides[index])))
+        columns = b"" if overrides is None else summary_event(time.time(), 0, hparams.experiment(summary, overrides))
+        _write_run(
+            fresh, _overview(summary) + columns
+        )  # last: TensorBoard gives out its six good colours by start time
         if target.exists():
             target.rename(old)
         fresh.rename(target)
@@ -99,6 +107,15 @@ def _group_events(group: GroupSummary, metrics: list[str]) -> bytes:
             tags = tuple(f"~{kind}/{key}/{line}" for line in lines)
             frames.append(_curves(tags, band.steps, np.column_stack([getattr(band, line) for line in lines])))
     return b"".join(frames)
+
+
+def _row(group: GroupSummary, name: str, overrides: dict[str, hparams.Value]) -> bytes:
+    """The group as a row of the HPARAMS tab: its overrides, and its scores as single points at its last step."""
+    points = hparams.score_points(group)
+    last = max((run.last_step or 0 for run in group.runs), default=0)
+    return summary_event(time.time(), 0, hparams.session(name, overrides)) + (
+        scalars_event(time.time(), last, points) if points else b""
+    )
 
 
 def _bands(group: GroupSummary, key: str, metrics: list[str]) -> Iterator[tuple[str, tuple[str, str, str]]]:
