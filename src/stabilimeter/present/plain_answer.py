@@ -25,11 +25,11 @@ SIGNALS = {
 }
 """How the signals are called that everybody has."""
 ENDS = {
-    "collapsed": "got worse and did not recover",
+    "collapsed": "got worse{from_step} and did not recover",
     "no_progress": "learned nothing",
-    "exception": "crashed",
-    "died": "died without a word",
-    "incomplete": "ended too early",
+    "exception": "crashed{at_step}",
+    "died": "died{at_step} without a word",
+    "incomplete": "ended too early{at_step}",
     "target_missed": "did not reach the target",
 }
 """What the words mean with which a failure reason starts."""
@@ -74,10 +74,8 @@ def seed_in_words(seed: FailedSeed) -> str:
 
     For example ``seed 3 diverged at step 310, its gradient norm rose 14 steps before``.
     """
-    text = f"{seeds_named([seed.run])} {_end(seed)}"
-    if seed.lost_at is not None:
-        text += f" at step {seed.lost_at}"
     before = _early_mover(seed)
+    text = f"{seeds_named([seed.run])} {_end(seed)}"
     return text if before is None else f"{text}, its {before}"
 
 
@@ -95,14 +93,15 @@ def moved(mover: Mover) -> str:
 
 def _end(seed: FailedSeed) -> str:
     word = (seed.run.failure_reason or "").partition(":")[0]
-    lost_at = seed.lost_at
+    step = seed.lost_at
     grave = (Kind.DIVERGENCE, Kind.NONFINITE)
-    at_loss = {incident.kind for incident in seed.run.incidents if incident.step == lost_at and incident.kind in grave}
-    if Kind.NONFINITE in at_loss:
-        return "became NaN or infinite"
-    if word == "nonfinite" or Kind.DIVERGENCE in at_loss or seed.run.status == RunStatus.DIVERGED.value:
-        return "diverged" if lost_at is not None else "became NaN or infinite"
-    return ENDS.get(word, "failed")
+    there = {incident.kind for incident in seed.run.incidents if incident.step == step and incident.kind in grave}
+    at_step, from_step = ("", "") if step is None else (f" at step {step}", f" from step {step} on")
+    if Kind.NONFINITE in there or (word == "nonfinite" and step is None):
+        return f"became NaN or infinite{at_step}"
+    if word == "nonfinite" or Kind.DIVERGENCE in there or seed.run.status == RunStatus.DIVERGED.value:
+        return f"diverged{at_step}"
+    return ENDS.get(word, "failed{at_step}").format(at_step=at_step, from_step=from_step)
 
 
 def _early_mover(seed: FailedSeed) -> str | None:
