@@ -321,3 +321,47 @@ sys.exit(cli.main(["summarize", "anything"]))
         _, err = process.communicate()
     assert process.returncode == 130
     assert err == b""
+
+
+def test_watching_a_sweep_that_has_ended_prints_and_writes_its_summary_once(own, tmp_path, capsys):
+    for path in own.rglob("*"):
+        os.utime(path, (1.7e9, 1.7e9))
+    target = tmp_path / "out.json"
+    assert main(["summarize", str(own), "--watch", "--json", str(target)]) == 0
+    out = capsys.readouterr().out
+    main(["summarize", str(own)])
+    assert out == capsys.readouterr().out
+    assert target.read_text() == (own / "summary.json").read_text()
+
+
+def test_ctrl_c_is_the_usual_end_of_a_watch(foreign):
+    command = [sys.executable, "-m", "stabilimeter.cli", "summarize", str(foreign), "--watch", "0.1"]
+    watching = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    first = [watching.stdout.readline() for _ in range(3)]
+    watching.send_signal(signal.SIGINT)
+    _, err = watching.communicate(timeout=60)
+    assert watching.returncode == 0
+    assert "2 groups, 8 seeds: 1 failed." in "".join(first)
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--watch", "--json", "-"], "give --json a file"),
+        (["--watch", "0"], "expected seconds above 0, got '0'"),
+        (["--watch", "DIR"], "give DIR before --watch"),
+    ],
+)
+def test_a_watch_that_makes_no_sense_is_refused(foreign, arguments, message, capsys):
+    assert exit_of(["summarize", str(foreign), *arguments]) == 64
+    out, err = capsys.readouterr()
+    assert message in err
+    assert (out, err.count("\n")) == ("", 1)
+
+
+def test_a_watch_for_a_metric_that_never_came_ends_with_an_error(own, capsys):
+    for path in own.rglob("*"):
+        os.utime(path, (1.7e9, 1.7e9))
+    assert main(["summarize", str(own), "--watch", "--metric", "val/f1"]) == 64
+    assert "no run has the metric 'val/f1'" in capsys.readouterr().err

@@ -167,11 +167,12 @@ def _is_over(found: Look, traces: dict[str, tuple[int, int]]) -> bool:
 
 
 def _traces(folder: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of change (ns) of every file of the sweep, our own output apart."""
+    """Size and time of change (ns) of every file of the sweep, our own output apart; folders with zeros."""
     if folder.is_file():
         return {str(folder): (folder.stat().st_size, folder.stat().st_mtime_ns)}
     traces = {}
     for place, folders, files in os.walk(folder):
+        traces[place] = (0, 0)
         folders[:] = [name for name in folders if name != SUMMARY_DIR and not name.startswith(".")]
         for name in files:
             if name == SUMMARY_FILE or name.startswith("."):
