@@ -36,13 +36,13 @@ ENDS = {
 
 
 def answer(material: Material) -> tuple[Prose, ...]:
-    """One sentence or two per group, those with failed seeds first."""
+    """One sentence or two per group, those with the most failed seeds first."""
     several = len(material.named) > 1
-    ordered = sorted(material.named, key=lambda named: not named[1].n_failed)
+    ordered = sorted(material.named, key=lambda named: -named[1].n_failed)
     found = []
     for label, group in ordered[:MAX_GROUPS]:
         text = group_answer(group, material.failed_in(group))
-        tone = Tone.BAD if group.n_failed else Tone.GOOD if finished(group) else Tone.PLAIN
+        tone = Tone.BAD if group.n_failed else Tone.PLAIN
         found.append(Prose(f"{label}: {text}" if several else text[0].upper() + text[1:], tone))
     if len(ordered) > MAX_GROUPS:
         found.append(Prose(f"{count(len(ordered) - MAX_GROUPS, 'more group')} below."))
@@ -57,7 +57,7 @@ def group_answer(group: GroupSummary, failed: Sequence[FailedSeed]) -> str:
     if not n_finished:
         parts.append("no seed has finished yet")
     elif group.n_failed:
-        parts.append(f"{n_trained} of {count(n_finished, 'seed')} trained")
+        parts.append(f"{n_trained or 'none'} of {count(n_finished, 'seed')} trained")
         parts += [seed_in_words(seed) for seed in failed[:MAX_SEEDS]]
         if len(failed) > MAX_SEEDS:
             parts.append(f"{len(failed) - MAX_SEEDS} more failed")
@@ -129,4 +129,4 @@ def _score(group: GroupSummary) -> list[str]:
         text += f" (95 % interval {points(stability.low)} to {points(stability.high)})"
     worst = max(COMPONENTS, key=lambda name: stability.points_lost.get(name, 0.0))
     lost = stability.points_lost.get(worst, 0.0)
-    return [text, f"most points went to {COMPONENTS[worst]} ({points(lost, 1)})"] if lost >= 1 else [text]
+    return [text, f"most was lost to {COMPONENTS[worst]} ({points(lost, 1)} points)"] if lost >= 1 else [text]

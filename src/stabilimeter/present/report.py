@@ -35,7 +35,7 @@ def report(material: Material, *, made: str) -> Report:
     """
     name = printable(material.name)
     return Report(
-        title=f"Is it stable? {name}",
+        title=f"Is {name} stable?",
         answer=answer(material),
         sections=tuple(section for make in SECTIONS if (section := make(material)) is not None),
         footer=f"Made by stabilimeter {__version__} from {name}, {made}. "

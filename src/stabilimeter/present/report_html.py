@@ -95,9 +95,9 @@ def _charts(block: SeedCharts) -> Iterator[str]:
         yield f"<figure><figcaption>{escape(chart.title)}</figcaption>{draw(chart)}</figure>"
     lines = [line for chart in block.charts for line in chart.lines]
     several = any(chart.band is not None for chart in block.charts)
+    keys = ["<i class='key own'></i>mean of the seeds and their range"] if several else []
+    if not all(line.is_failed for line in lines):
+        keys.append("<i class='key own'></i>each seed that did not fail")
     if any(line.is_failed for line in lines):
-        healthy = "" if all(line.is_failed for line in lines) else "<i class='key kept'></i>each seed that trained, "
-        text = f"{healthy}<i class='key lost0'></i>failed seeds, &#10005; where each was lost"
-    else:
-        text = "<i class='key kept'></i>mean of the seeds and their range" if several else "the only seed"
-    yield f"</div><p class='faint legend'>{text}</p></div>"
+        keys.append("<i class='key lost0'></i>failed seeds, &#10005; where each was lost")
+    yield f"</div><p class='faint legend'>{' '.join(keys)}</p></div>"

@@ -61,7 +61,8 @@ class Material:
 
     def runs_of(self, group: GroupSummary) -> RunGroup:
         """The records of a group."""
-        return self.sweep.groups[self.summary.groups.index(group)]
+        pairs = zip(self.sweep.groups, self.summary.groups, strict=True)
+        return next(runs for runs, own in pairs if own is group)
 
     def grouped(self, table: Table) -> Table:
         """A table whose first column is the group, without that column if there is only one group."""
@@ -106,7 +107,7 @@ class Line:
 
 @dataclass(frozen=True, eq=False)
 class SeedChart:
-    """One signal of one group: the range and mean of its seeds, and single seeds where they tell more."""
+    """One signal of one group: the range and mean of its seeds, or single seeds where they tell more."""
 
     title: str
     band: Band | None

@@ -40,27 +40,19 @@ class _Axes:
 
 
 def draw(chart: SeedChart) -> str:
-    """The picture as an SVG element; classes give the colours. Says so where there is nothing to draw.
-
-    With failed seeds, or one seed only, single seeds are drawn; else the range of the seeds and their mean.
-    """
-    has_failed = any(line.is_failed for line in chart.lines)
-    band = None if chart.band is None or not _finite([chart.band.mean]).size else _thinned(chart.band)
-    is_single = band is None or (has_failed and not all(line.is_failed for line in chart.lines))
-    lines = [line for line in chart.lines if is_single or line.is_failed]
-    shown_band = None if is_single else band
-    drawn = [line.values for line in lines] + ([shown_band.min, shown_band.max] if shown_band is not None else [])
-    values = _finite(drawn)
+    """The picture as an SVG element; classes give the colours. Says so where there is nothing to draw."""
+    band = None if chart.band is None else _thinned(chart.band)
+    values = _finite([line.values for line in chart.lines] + ([band.min, band.max] if band is not None else []))
     name = escape(chart.title, quote=True)
     opening = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name} over steps">'
     if not values.size:
         return f'{opening}<text class="tick" x="{LEFT}" y="{HEIGHT / 2:g}">no finite value</text></svg>'
-    steps = [line.steps for line in lines] + ([shown_band.steps] if shown_band is not None else [])
+    steps = [line.steps for line in chart.lines] + ([band.steps] if band is not None else [])
     axes = _axes(steps, values)
     parts = [opening, *_grid(axes)]
-    if shown_band is not None:
-        parts += _band(axes, shown_band)
-    for line in sorted(lines, key=lambda line: line.is_failed):
+    if band is not None:
+        parts += _band(axes, band)
+    for line in sorted(chart.lines, key=lambda line: line.is_failed):
         parts += _line(axes, line)
     return "".join([*parts, "</svg>"])
 

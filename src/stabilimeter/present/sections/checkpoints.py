@@ -39,7 +39,8 @@ def checkpoints(material: Material) -> Section | None:
         return None
     text = f"The last evaluation is the best one in {n_best_last} of {count(len(rows), 'seed')}."
     if falls:
-        text += f" Furthest fall below the best so far, beyond noise: {number(max(falls), 2)} of what training gained."
+        fall = f"{number(max(falls), 2)} of what training gained" if max(falls) > 0 else "none"
+        text += f" Furthest fall below the best so far, beyond noise, in seeds where it was measured: {fall}."
     if len(rows) > MAX_ROWS:
         rows = [*rows[:MAX_ROWS], row("...", f"{len(rows) - MAX_ROWS} more", *[""] * 6)]
     names = ("best", "at step", "at the end", "evaluations", "fell back")

@@ -1,4 +1,4 @@
-"""Configuration and environment: what was run, and on what, as the manifests say."""
+"""Configuration and environment: what was run, on what, and how the logs were read."""
 
 import json
 import re
@@ -7,6 +7,7 @@ from typing import Any
 
 from stabilimeter.present.report_parts import Block, Material, Prose, Section
 from stabilimeter.present.table import Column, Table, Tone, row
+from stabilimeter.present.tables import notes
 from stabilimeter.present.wording import MISSING, count, listed, printable
 from stabilimeter.records.group_key import is_path_key, is_seed_key
 from stabilimeter.records.manifest import Manifest
@@ -20,7 +21,7 @@ _SECRET = re.compile(r"(^|[_-])(password|passwd|secret|token|credentials?|(api|a
 
 
 def configuration(material: Material) -> Section:
-    """Settings that tell the groups apart, settings they share, and the environment of the runs."""
+    """Settings that tell the groups apart, settings they share, the environment, and what was noted."""
     settings = [_settings(material.runs_of(group)) for _, group in material.named]
     manifests = [run.manifest for group in material.sweep.groups for run in group.runs if run.manifest is not None]
     differing, common = _split(settings)
@@ -39,6 +40,9 @@ def configuration(material: Material) -> Section:
     n_more = max(0, len(differing) - MAX_COLUMNS) + max(0, len(common) - MAX_SETTINGS)
     if n_more:
         blocks.append(Prose(f"{count(n_more, 'more setting')} in the manifests.", Tone.FAINT))
+    remarks = notes(material.named, material.summary.notes)
+    if remarks is not None:
+        blocks.append(material.grouped(remarks))
     return Section(
         "Configuration and environment",
         "What exactly was run, and on what?",

@@ -1,5 +1,7 @@
 """Incidents: what went wrong, when, and what moved first."""
 
+import math
+
 from stabilimeter.present.plain_answer import moved, signal_in_words
 from stabilimeter.present.report_parts import Block, Material, Section
 from stabilimeter.present.seeds import seeds_named
@@ -44,10 +46,10 @@ def _first_movers(material: Material) -> Table | None:
         for index, mover in enumerate(seed.movers[:MAX_MOVERS]):
             head = (labels[seed.group], name) if index == 0 else ("", "")
             when = "the start" if mover.from_start else f"step {mover.step}"
-            lead = "" if seed.lost_at is None else f"{mover.step - seed.lost_at:+d}"
             expected = "healthy seeds" if seed.reference is not None else "expected"
-            what = f"{signal_in_words(mover.key)} {moved(mover)}: {number(mover.value, 3)} ({expected}: "
-            rows.append(row(*head, when, "lost here" if lead == "+0" else lead, f"{what}{number(mover.healthy, 3)})"))
+            to = f" to {number(mover.value, 3)}" if math.isfinite(mover.value) else ""
+            what = f"{signal_in_words(mover.key)} {moved(mover)}{to} ({expected}: {number(mover.healthy, 3)})"
+            rows.append(row(*head, when, _lead(mover.step, seed.lost_at), what))
         if not seed.movers:
             rows.append(row(labels[seed.group], name, "", "", Cell(printable(seed.run.failure_reason or ""), Tone.BAD)))
     if not rows:
@@ -55,9 +57,18 @@ def _first_movers(material: Material) -> Table | None:
     n_more = len(ordered) - MAX_SEEDS
     if n_more > 0:
         rows.append(row("...", f"{n_more} more", "", "", "in the Stability tab"))
-    heads = (Column("group"), Column("seed"), Column("from", numeric=True), Column("steps to\nthe loss", numeric=True))
+    heads = (Column("group"), Column("seed"), Column("from", numeric=True), Column("seed lost", numeric=True))
     caption = (
         "A signal is listed at the first step from which it stayed outside the range of the healthy seeds to the end. "
-        "A seed is lost when its loss or primary metric does; a minus is an early warning."
+        "A seed is lost when its loss or primary metric does: what moved before was an early warning."
     )
     return Table("What moved first in each failed seed", (*heads, Column("what")), tuple(rows), caption)
+
+
+def _lead(step: int, lost_at: int | None) -> str:
+    """When the seed was lost, seen from a step."""
+    if lost_at is None:
+        return ""
+    if step == lost_at:
+        return "here"
+    return f"{count(abs(lost_at - step), 'step')} {'later' if lost_at > step else 'before'}"

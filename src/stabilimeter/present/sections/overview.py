@@ -4,7 +4,6 @@ from stabilimeter.present.ranking import named_groups
 from stabilimeter.present.report_parts import Block, Material, Prose, ScoreBar, ScoreBars, Section
 from stabilimeter.present.score_tables import COMPONENTS, marked_score, points_lost, scores
 from stabilimeter.present.table import Tone
-from stabilimeter.present.tables import notes
 from stabilimeter.present.wording import count, interval
 
 MAX_BARS = 40
@@ -16,8 +15,7 @@ def overview(material: Material) -> Section:
     blocks: list[Block] = [Prose(f"All groups: {common}", Tone.FAINT)] if common else []
     blocks += [_bars(material), material.grouped(scores(named))]
     lost = points_lost(named, material.summary.half_points)
-    remarks = notes(named, material.summary.notes)
-    blocks += [material.grouped(table) for table in (lost, remarks) if table is not None]
+    blocks += [material.grouped(lost)] if lost is not None else []
     question = "Can this recipe be relied on?" if len(named) == 1 else "Which of these recipes can be relied on?"
     return Section("Overview", question, _answer(material), tuple(blocks))
 
@@ -29,7 +27,7 @@ def _answer(material: Material) -> str:
         "100 means that every seed trains, steadily, and all to the same result; a seed that fails counts as zero."
     )
     if not scored:
-        return "There is no stability score; the notes below say why."
+        return "There is no stability score; the notes under Configuration and environment say why."
     if len(scored) == 1:
         return f"Stability {marked_score(scored[0][1])} of 100. {meaning}"
     least = min(scored, key=lambda pair: pair[1].stability.score or 0.0)

@@ -15,6 +15,8 @@ MAX_CHARTED_GROUPS = 12
 MAX_LINES = 24
 """More single seeds than this hide each other."""
 MAX_SEED_ROWS = 60
+ENDS = {"nonfinite": "ended as NaN", "no_progress": "learned nothing", "target_missed": "missed the target"}
+"""What some of the words mean with which a failure reason starts; the others speak for themselves."""
 
 
 def seeds(material: Material) -> Section:
@@ -38,7 +40,7 @@ def _answer(material: Material) -> str:
     failed = [run for group in groups for run in group.runs if run.failed]
     words = Counter((run.failure_reason or "failed").partition(":")[0] for run in failed)
     if words:
-        reasons = [f"{n} {printable(word).replace('_', ' ')}" for word, n in words.most_common()]
+        reasons = [f"{n} {ENDS.get(word, printable(word))}" for word, n in words.most_common()]
         text += f" Failed: {', '.join(reasons)}."
     spreads = [
         (label, group.stability.points_lost["seed_spread"])
@@ -53,7 +55,7 @@ def _answer(material: Material) -> str:
 
 
 def _all_charts(material: Material) -> list[Block]:
-    ordered = sorted(material.named, key=lambda named: not named[1].n_failed)
+    ordered = sorted(material.named, key=lambda named: -named[1].n_failed)
     blocks: list[Block] = []
     for label, group in ordered[:MAX_CHARTED_GROUPS]:
         charts = _charts(material, group)
@@ -66,6 +68,7 @@ def _all_charts(material: Material) -> list[Block]:
 
 
 def _charts(material: Material, group: GroupSummary) -> tuple[SeedChart, ...]:
+    """Every seed for itself where some failed, as long as they are few; else their range, and those that failed."""
     runs = material.runs_of(group).runs
     roles = roles_in(runs)
     lost_at = {seed.run.path: seed.lost_at for seed in material.failed_in(group)}
@@ -74,19 +77,26 @@ def _charts(material: Material, group: GroupSummary) -> tuple[SeedChart, ...]:
         having = [(run, own) for run, own in zip(runs, group.runs, strict=True) if tag in run and own.copy_of is None]
         if tag is None or not having:
             continue
-        shown = having if len(having) <= MAX_LINES else [pair for pair in having if pair[1].failed][:MAX_LINES]
+        failed = [pair for pair in having if pair[1].failed]
+        band = group.bands.get(tag) if len(having) > MAX_LINES or (len(having) > 1 and not failed) else None
+        shown = having[:MAX_LINES] if band is None else failed[:MAX_LINES]
         lines = tuple(
             Line(seeds_named([own]), run[tag].steps, run[tag].values, own.failed, lost_at.get(own.path))
             for run, own in shown
         )
-        charts.append(SeedChart(printable(tag), group.bands.get(tag) if len(having) > 1 else None, lines))
+        charts.append(SeedChart(printable(tag), band, lines))
     return tuple(charts)
 
 
 def _every_seed(material: Material) -> Table:
     rows = [
         row(
-            label, seeds_named([run]), _state(run), _step(run), _final(group, run), number(run.scores.get("quality"), 3)
+            label,
+            seeds_named([run]),
+            _state(run),
+            _step(run),
+            _final(group, run),
+            MISSING if run.failed else number(run.scores.get("quality"), 3),
         )
         for label, group in material.named
         for run in group.runs
@@ -96,7 +106,7 @@ def _every_seed(material: Material) -> Table:
         rows = [*rows[:MAX_SEED_ROWS], row("...", f"{n_more} more in the JSON summary", "", "", "", "")]
     heads = (Column("group"), Column("seed"), Column("state"), Column("last step", numeric=True))
     columns = (*heads, Column("primary metric\nat the end", numeric=True), Column("quality\n0 to 1", numeric=True))
-    caption = "Quality: how steadily this seed trained, 1 at best; - where it could not be measured."
+    caption = "Quality: how steadily this seed trained, 1 at best. A failed seed counts as zero."
     return Table("Every seed", columns, tuple(rows), caption)
 
 
