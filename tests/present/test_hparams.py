@@ -27,7 +27,8 @@ def test_a_group_is_a_row_with_its_overrides(written):
     for name in ("lr=1e-3", "lr=1.0"):
         content = content_of(written / name, metadata.SESSION_START_INFO_TAG)
         start = metadata.parse_session_start_info_plugin_data(content)
-        rows[start.group_name] = {key: value.number_value for key, value in start.hparams.items()}
+        assert start.group_name == ""  # or rows of other sweeps that are called the same would be averaged with it
+        rows[name] = {key: value.number_value for key, value in start.hparams.items()}
     assert rows == {"lr=1e-3": {"model.lr": 0.001}, "lr=1.0": {"model.lr": 1.0}}
 
 

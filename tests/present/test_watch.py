@@ -129,6 +129,19 @@ def test_ended_runs_are_not_read_again_while_nothing_changes(tmp_path):
     assert len(looks) == 1
 
 
+def test_a_run_that_dies_without_a_trace_is_noticed(tmp_path, monkeypatch):
+    start(tmp_path, 0)
+    refreshed = []
+    frames, _ = run_watch(
+        tmp_path,
+        Sleeper(lambda: monkeypatch.setattr("stabilimeter.records.run.is_alive", lambda process: False)),
+        lambda _, summary: refreshed.append(summary.groups[0].runs[0].status),
+    )
+    assert refreshed == ["running", "died"]
+    assert "1 still running" in frames[0][0]
+    assert frames[1][0].startswith("1 group, 1 seed: 1 failed.")
+
+
 def test_what_the_watch_writes_is_no_news(tmp_path):
     finish(start(tmp_path, 0))
     looks = []

@@ -44,7 +44,7 @@ def score_points(group: GroupSummary) -> dict[str, float]:
     points = {SCORE: stability.score, FAILURE_RATE: stability.failure_rate}
     if stability.score is not None:
         points |= {f"{POINTS_LOST}{part}": lost for part, lost in stability.points_lost.items()}
-    return {tag: value for tag, value in points.items() if value is not None and math.isfinite(value)}
+    return {tag: value for tag, value in points.items() if value is not None}
 
 
 def experiment(summary: Summary, overrides: Sequence[dict[str, Value]]) -> bytes:
@@ -67,12 +67,16 @@ def experiment(summary: Summary, overrides: Sequence[dict[str, Value]]) -> bytes
     return _message(metadata.EXPERIMENT_TAG, content.SerializeToString())
 
 
-def session(name: str, overrides: dict[str, Value]) -> bytes:
-    """A ``Summary`` message that makes the run of a group a row of the tab, called ``name``."""
+def session(overrides: dict[str, Value]) -> bytes:
+    """A ``Summary`` message that makes a run a row of the tab.
+
+    The row takes the name of the run: with a name of our own, groups of two sweeps that happen to be called the same
+    would be averaged into one row.
+    """
     from google.protobuf.struct_pb2 import Value as Field
     from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
-    start = plugin_data_pb2.SessionStartInfo(group_name=name)
+    start = plugin_data_pb2.SessionStartInfo()
     for key, value in overrides.items():
         if isinstance(value, bool):
             start.hparams[key].CopyFrom(Field(bool_value=value))

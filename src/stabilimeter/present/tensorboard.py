@@ -59,7 +59,7 @@ def write_summary_runs(summary: Summary, out_dir: Path) -> Path:
         overrides = hparams.swept([group.label for group in summary.groups])
         for index, (name, group) in enumerate(zip(run_names(summary), summary.groups, strict=True)):
             frames = _group_events(group, metric_tags(summary))
-            _write_run(fresh / name, frames + (b"" if overrides is None else _row(group, name, overrides[index])))
+            _write_run(fresh / name, frames + (b"" if overrides is None else _row(group, overrides[index])))
         columns = b"" if overrides is None else summary_event(time.time(), 0, hparams.experiment(summary, overrides))
         _write_run(
             fresh, _overview(summary) + columns
@@ -109,11 +109,11 @@ def _group_events(group: GroupSummary, metrics: list[str]) -> bytes:
     return b"".join(frames)
 
 
-def _row(group: GroupSummary, name: str, overrides: dict[str, hparams.Value]) -> bytes:
+def _row(group: GroupSummary, overrides: dict[str, hparams.Value]) -> bytes:
     """The group as a row of the HPARAMS tab: its overrides, and its scores as single points at its last step."""
     points = hparams.score_points(group)
     last = max((run.last_step or 0 for run in group.runs), default=0)
-    return summary_event(time.time(), 0, hparams.session(name, overrides)) + (
+    return summary_event(time.time(), 0, hparams.session(overrides)) + (
         scalars_event(time.time(), last, points) if points else b""
     )
 
