@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from stabilimeter.analysis.summary import Band
 from stabilimeter.present.report_parts import Line, SeedChart
-from stabilimeter.tensorboard_plugin.decimation import extremes
 
 WIDTH, HEIGHT = 340, 190
 LEFT, RIGHT, TOP, BOTTOM = 56, 10, 10, 22
@@ -110,10 +109,10 @@ def _band(axes: _Axes, band: Band) -> Iterator[str]:
 
 
 def _line(axes: _Axes, line: Line) -> Iterator[str]:
-    kept = extremes(line.values, MAX_POINTS)
-    yield from _path(axes, line.steps[kept], line.values[kept], "failed" if line.is_failed else "seed", line.name)
+    steps, values = _extremes(line.steps, line.values)
+    yield from _path(axes, steps, values, "failed" if line.is_failed else "seed", line.name)
     finite = np.flatnonzero(np.isfinite(line.values))
-    if not line.is_failed or not finite.size:
+    if not line.is_failed or not finite.size or (line.lost_at is not None and line.lost_at > line.steps[-1]):
         return
     at = finite[-1]
     if line.lost_at is not None:
@@ -142,6 +141,16 @@ def _stretches(known: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 def _point(axes: _Axes, step: float, value: float) -> str:
     return f"{axes.x(float(step)):.1f},{axes.y(float(value)):.1f}"
+
+
+def _extremes(steps: NDArray[np.int64], values: _Floats) -> tuple[NDArray[np.int64], _Floats]:
+    """Smallest and largest value of each stretch that is as wide as the picture can show; a stretch without is a gap."""
+    if values.size <= MAX_POINTS:
+        return steps, values
+    kept = np.arange(0, values.size, -(-values.size // (MAX_POINTS // 2)))
+    finite = np.where(np.isfinite(values), values, np.nan)
+    both = np.stack([np.fmin.reduceat(finite, kept), np.fmax.reduceat(finite, kept)], axis=1)
+    return np.repeat(steps[kept], 2), both.reshape(-1)
 
 
 def _thinned(band: Band) -> Band:

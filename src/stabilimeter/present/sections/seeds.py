@@ -9,7 +9,7 @@ from stabilimeter.present.report_parts import Block, Line, Material, Prose, Sect
 from stabilimeter.present.seeds import UNFINISHED, finished, seeds_named
 from stabilimeter.present.table import Cell, Column, Table, Tone, row
 from stabilimeter.present.tables import failures
-from stabilimeter.present.wording import MISSING, count, number, printable
+from stabilimeter.present.wording import MISSING, count, number, points, printable
 
 MAX_CHARTED_GROUPS = 12
 MAX_LINES = 24
@@ -50,8 +50,8 @@ def _answer(material: Material) -> str:
     widest = max(spreads, key=lambda pair: pair[1], default=None)
     if widest is None or widest[1] < 1:
         return text + (" The seeds that trained agree closely." if spreads and n_finished > n_failed else "")
-    where = f" in {widest[0]}" if len(material.named) > 1 else ""
-    return f"{text} The seeds that trained differ most{where}: {number(widest[1], 2)} of 100 points are lost to that."
+    where = f" most in {widest[0]}" if len(material.named) > 1 else ""
+    return f"{text} Differences between the seeds that trained cost{where}: {points(widest[1], 1)} of 100 points."
 
 
 def _all_charts(material: Material) -> list[Block]:
@@ -90,14 +90,7 @@ def _charts(material: Material, group: GroupSummary) -> tuple[SeedChart, ...]:
 
 def _every_seed(material: Material) -> Table:
     rows = [
-        row(
-            label,
-            seeds_named([run]),
-            _state(run),
-            _step(run),
-            _final(group, run),
-            MISSING if run.failed else number(run.scores.get("quality"), 3),
-        )
+        row(label, seeds_named([run]), _state(run), _step(run), _final(group, run), _quality(run))
         for label, group in material.named
         for run in group.runs
     ]
@@ -125,3 +118,7 @@ def _step(run: RunSummary) -> str:
 def _final(group: GroupSummary, run: RunSummary) -> str:
     metric = run.metrics.get(group.primary_metric) if group.primary_metric is not None else None
     return MISSING if metric is None else number(metric.final)
+
+
+def _quality(run: RunSummary) -> str:
+    return MISSING if run.failed else number(run.scores.get("quality"), 3)
