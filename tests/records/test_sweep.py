@@ -225,3 +225,20 @@ def test_one_corrupt_file_is_an_error_and_not_a_missing_seed(tmp_path, event_fil
     with pytest.raises(RecordError, match="corrupt event file at byte") as caught:
         read_sweep(tmp_path)
     assert str(path) in str(caught.value)
+
+
+def test_a_run_that_cannot_be_read_is_an_error_or_left_out_and_named(tmp_path):
+    for seed in (0, 1, 2):
+        folder = tmp_path / f"seed={seed}"
+        folder.mkdir()
+        (folder / "metrics.csv").write_text(f"step,loss\n0,{seed}\n")
+    torn = tmp_path / "seed=1" / "stability"
+    torn.mkdir()
+    (torn / "manifest.json").write_text('{"schema"')
+    with pytest.raises(RecordError, match=r"seed=1.stability.manifest\.json"):
+        read_sweep(tmp_path)
+    unreadable = []
+    sweep = read_sweep(tmp_path, on_unreadable=lambda path, error: unreadable.append((path.name, type(error))))
+    assert unreadable == [("seed=1", RecordError)]
+    values = {run.label: run["loss"].values.tolist() for group in sweep.groups for run in group.runs}
+    assert values == {"seed=0": [0.0], "seed=2": [2.0]}
