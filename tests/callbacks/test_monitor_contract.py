@@ -300,9 +300,13 @@ class TestLoggers:
             written = [row for row in csv.DictReader(file) if row["train/loss"]]
         assert [int(row["step"]) for row in written] == list(range(24))
         np.testing.assert_allclose([float(row["train/loss"]) for row in written], module.losses, rtol=1e-6)
-        board_run = read_run(tmp_path / "csv" / "version_0")
-        assert "train/loss" in board_run  # the record lies with the first logger
+        assert "train/loss" in read_run(tmp_path / "tb" / "version_0")  # the record is beside what TensorBoard shows
         assert not any("loss" in key for key in events_of(tmp_path / "tb" / "version_0") if key != "val_loss")
+
+    def test_a_board_elsewhere_gets_the_signals_too(self, make_trainer, probe_class, tmp_path):
+        board, module = TensorBoardLogger(tmp_path, name="tb", version=0), probe_class()
+        make_trainer(StabilityMonitor(dirpath=tmp_path / "elsewhere"), logger=board, log_every_n_steps=3).fit(module)
+        assert "train/loss" in events_of(tmp_path / "tb" / "version_0")
 
     def test_folder_of_a_logger_that_has_none_per_run(self, make_trainer, probe_class, tmp_path):
         make_trainer(StabilityMonitor(), logger=Collector(tmp_path), limit_val_batches=0, log_every_n_steps=5).fit(

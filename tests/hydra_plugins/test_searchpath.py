@@ -1,5 +1,6 @@
 """What a user's own Hydra app sees of the packaged configs, in processes of their own."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,24 @@ def main(config: DictConfig) -> None:
     print(type(instantiate(config.callbacks.stability)).__module__)
     if "loud" in config.callbacks:
         print(config.callbacks.loud._target_)
+
+main()
+"""
+
+
+TRAINING_APP = """
+import hydra
+from hydra.utils import instantiate
+from lightning import Trainer, seed_everything
+from lightning.pytorch.demos.boring_classes import BoringModel
+from omegaconf import DictConfig
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def main(config: DictConfig) -> None:
+    seed_everything(config.seed)
+    callbacks = [instantiate(callback) for callback in config.callbacks.values()]
+    trainer = Trainer(max_steps=5, limit_val_batches=0, enable_progress_bar=False, callbacks=callbacks)
+    trainer.fit(BoringModel())
 
 main()
 """
@@ -55,6 +74,18 @@ def test_settings_reach_the_callback_and_wrong_ones_are_refused_by_name(app):
     done = run_app(app, "+stability=default", "+callbacks.stability.flush_every_n_steps=0")
     assert done.returncode == 1
     assert "flush_every_n_steps" in done.stderr
+
+
+def test_an_app_that_sets_no_folder_keeps_its_seeds_apart(app):
+    (app / "app.py").write_text(TRAINING_APP)
+    sweep = ("--multirun", "+stability=default", "hydra/callbacks=stability", "seed=0,1", "hydra.sweep.dir=out")
+    done = run_app(app, *sweep)
+    assert done.returncode == 0, done.stderr
+    (group,) = json.loads((app / "out" / "summary.json").read_text())["groups"]
+    assert [(run["seed"], run["status"], run["last_step"]) for run in group["runs"]] == [
+        (0, "completed", 4),
+        (1, "completed", 4),
+    ]
 
 
 def test_the_plugin_imports_nothing_heavy():

@@ -300,6 +300,8 @@ def test_positive_series_have_no_unit():
 def test_zero_in_a_positive_series():
     assert found(with_values(flat(), {200: 0.0}), positive=True) == []
     assert found(with_values(flat(), {200: 0.0}), positive=True, mode="max") == [("spike", 200)]
+    zeros = dict.fromkeys(range(200, 240), 0.0)
+    assert found(with_values(flat(), zeros), positive=True) == []  # and what follows is no rise from 1e-300
 
 
 def fold(values, state: State) -> tuple[list[Incident], State]:

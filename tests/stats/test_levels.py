@@ -119,3 +119,10 @@ def test_improvement_changes_with_unit_only():
     one, other = improvement(values), improvement(1000 * values + 7)
     assert other.value == pytest.approx(1000 * one.value)
     assert other.se == pytest.approx(1000 * one.se)
+
+
+def test_coming_down_from_a_blow_up_of_the_first_steps_is_no_gain():
+    healthy = np.concatenate([np.linspace(0.7, 0.1, 300), np.full(100, 0.1)])
+    blown_up = np.concatenate([[0.7, 5.7e7, 3e7, 1e7, 5e6], np.full(395, 0.65)])
+    assert yardstick([healthy]).value == pytest.approx(0.6, abs=0.02)
+    assert yardstick([blown_up]).value == pytest.approx(0.05)

@@ -12,7 +12,12 @@ HIGHER_IS_BETTER = (
 )
 """Words of a metric's name. Printed with a summary; what they do not decide, the user says with ``--mode``."""
 
-_TWO_WORDS = {("cross", "entropy"): "min", ("average", "precision"): "max"}
+_TWO_WORDS = {
+    ("cross", "entropy"): "min",
+    ("average", "precision"): "max",
+    ("grad", "norm"): "min",
+    ("gradient", "norm"): "min",
+}
 _WORD = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
 
 
@@ -28,8 +33,8 @@ def words(tag: str) -> list[str]:
 def mode_of(tag: str) -> str | None:
     """``"min"`` or ``"max"`` from the last word of a tag that tells; None if no word does.
 
-    >>> [mode_of(tag) for tag in ("val_loss", "validation/wer", "test/top1_error", "val/AUROC", "score", "grad_norm")]
-    ['min', 'min', 'min', 'max', None, None]
+    >>> [mode_of(tag) for tag in ("val_loss", "validation/wer", "test/top1_error", "val/AUROC", "grad_norm", "score")]
+    ['min', 'min', 'min', 'max', 'min', None]
     """
     parts = words(tag)
     for position in reversed(range(len(parts))):

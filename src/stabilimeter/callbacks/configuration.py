@@ -38,6 +38,14 @@ def job_folder() -> Path:
     return Path.cwd()
 
 
+def output_folder() -> Path | None:
+    """Output folder of the Hydra job that runs; None outside Hydra."""
+    module = sys.modules.get("hydra.core.hydra_config")
+    if module is None or not module.HydraConfig.initialized():
+        return None
+    return Path(module.HydraConfig.get().runtime.output_dir)
+
+
 def _hydra_config() -> tuple[dict[str, Any], dict[str, Any]] | None:
     module = sys.modules.get("hydra.core.hydra_config")
     if module is None or not module.HydraConfig.initialized():

@@ -86,7 +86,7 @@ class Journal:
             mode = self._mode if key == self._monitor else "min" if "loss" in key.lower() else None
             if mode is not None:
                 self._last[key] = (step, value)
-            self._report(self._watch.extend(key, [step], [value], lambda _: {}, mode=mode), key)
+            self._report(self._watch.extend(key, [step], [value], lambda _: {}, mode=mode))
 
     def flush(self) -> None:
         """Hand what was entered to the operating system."""
@@ -153,7 +153,7 @@ class Journal:
             return
         nonfinite = self._watch.first_nonfinite
         going_on = None if key is None else self._watch.going_on(key)
-        diverged = next((incident for incident in (*incidents, going_on) if _diverges(incident)), None)
+        diverged = next((incident for incident in (*incidents, going_on) if self._diverges(incident)), None)
         if nonfinite is not None:
             self._warn(f"{nonfinite[0]} is not finite from step {nonfinite[1]} on")
         elif diverged is not None:
@@ -167,9 +167,8 @@ class Journal:
         where = "" if self._writer is None else f"; incidents are recorded in {self._writer.path}"
         rank_zero_warn(f"StabilityMonitor: {what}{where}.", category=UserWarning)
 
-
-def _diverges(incident: Incident | None) -> bool:
-    """Whether this is a divergence for good, or has lasted long enough to be taken for one."""
-    if incident is None or incident.kind is not Kind.DIVERGENCE:
-        return False
-    return "slow" in incident.evidence or incident.evidence["points"] >= SETTLING_POINTS
+    def _diverges(self, incident: Incident | None) -> bool:
+        """Whether a signal diverges for good, or for long enough; an evaluation that worsens may be overfitting."""
+        if incident is None or incident.kind is not Kind.DIVERGENCE or incident.key not in self._watched:
+            return False
+        return "slow" in incident.evidence or incident.evidence["points"] >= SETTLING_POINTS

@@ -46,7 +46,8 @@ class StabilityMonitor(Callback):
         flush_every_n_steps: Copy measurements to the host, look for incidents and write, every so many steps.
         strided_every_n_steps: Measure what takes a pass over all parameters (size of the update, norm per parameter) at
             every so many steps of an optimizer.
-        dirpath: Folder of the run; None for that of its first logger, else ``default_root_dir``.
+        dirpath: Folder of the run; None for that of its logger, else ``default_root_dir``; inside a Hydra job always
+            a folder of the job.
         group: Key that runs share which differ in the seed only; None for a hash of the configuration without seed.
         seed: The seed; None for that of ``seed_everything``.
         monitor: The metric that decides; None for that of the Trainer's checkpoint or early stopping.

@@ -11,6 +11,7 @@ from torch import Tensor
 from stabilimeter.callbacks.configuration import configuration, job_folder
 from stabilimeter.callbacks.instruments import Instruments
 from stabilimeter.callbacks.journal import Journal
+from stabilimeter.callbacks.logger_blocks import without_the_own_one
 from stabilimeter.callbacks.outlook import monitored_metric, planned_steps
 from stabilimeter.callbacks.provenance import device_name, git_state, global_seed, package_versions
 from stabilimeter.callbacks.signal import AnySignal, DerivedSignal, Signal, for_optimizer
@@ -113,7 +114,7 @@ def opened_journal(
         writer = RunWriter(folder, manifest, resume_from_step=trainer.global_step or None)
     return Journal(
         writer,
-        [] if folder is None else trainer.loggers,
+        [] if folder is None else without_the_own_one(trainer.loggers, folder),
         derived=[course.derived for course in found],
         evidence=[
             StepEvidence(keys.OPTIM_LR + c.suffix, keys.GRAD_LAYER_NORMS + c.suffix, c.layer_names) for c in found

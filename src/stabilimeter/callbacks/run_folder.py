@@ -7,25 +7,36 @@ from pathlib import Path
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from stabilimeter.callbacks.configuration import output_folder
 from stabilimeter.records.record_error import RecordError
 
 
 def run_folder(trainer: Trainer, dirpath: str | os.PathLike[str] | None) -> Path:
-    """``dirpath``, else the folder of the first logger's run, else ``trainer.default_root_dir``. Call it on every rank.
+    """``dirpath``, else the folder of a logger's run, else ``trainer.default_root_dir``. Call it on every rank.
 
-    Loggers without a folder per run (W&B, MLflow) get ``<save_dir>/<name>/<version>``, as checkpoints do.
+    A `TensorBoardLogger` is preferred to the other loggers, because the record is a TensorBoard run itself. Inside a
+    Hydra job the record never leaves the folder of the job, where the seeds of a sweep are told apart.
     """
     if dirpath is not None:
         return Path(dirpath)
-    log_dir = trainer.log_dir  # takes a broadcast
-    logger = trainer.loggers[0] if trainer.loggers else None
-    if logger is None or (log_dir is None and logger.save_dir is None):
-        return Path(trainer.default_root_dir)
+    folder, job = _folder_of_trainer(trainer), output_folder()
+    return folder if job is None or folder.resolve().is_relative_to(job.resolve()) else job
+
+
+def _folder_of_trainer(trainer: Trainer) -> Path:
+    """Loggers without a folder per run (W&B, MLflow) get ``<save_dir>/<name>/<version>``, as checkpoints do."""
+    default = Path(trainer.default_root_dir)
+    if not trainer.loggers:
+        return default
+    first = trainer.loggers[0]
+    logger = next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), first)
     if isinstance(logger, TensorBoardLogger | CSVLogger):
-        return Path(log_dir or trainer.default_root_dir)
+        return Path(trainer.strategy.broadcast(logger.log_dir) or default)
+    if logger.save_dir is None:
+        return default
     version = logger.version if isinstance(logger.version, str) else f"version_{logger.version}"
     name = str(trainer.strategy.broadcast(logger.name))
-    return Path(logger.save_dir or trainer.default_root_dir) / name / str(trainer.strategy.broadcast(version))
+    return Path(logger.save_dir) / name / str(trainer.strategy.broadcast(version))
 
 
 def check_writable(folder: Path) -> None:

@@ -128,7 +128,8 @@ class MultirunSummary(Callback):
             return "ended" if status is None else f"{status.value} before, kept"
         status = read_manifest(_manifest()).status
         took = duration(time.monotonic() - self.job_start)
-        return f"{'ended' if status is None else status.value} after {took}, {last_values(job_folder())}"
+        ended = f"{'ended' if status is None else status.value} after {took}"
+        return ", ".join(filter(None, (ended, last_values(job_folder()))))
 
 
 def _refuse(mistake: str | None) -> None:

@@ -10,13 +10,14 @@ Named = tuple[str, GroupSummary]
 def named_groups(summary: Summary) -> tuple[list[Named], str]:
     """The groups from the most to the least stable under short labels, and what their labels have in common.
 
-    A score without one of its parts may flatter: such groups come after those measured in full, and groups without a
-    score last. Ties are in the order of the labels.
+    A score without one of its parts may flatter: such groups come after those measured in full, but for a score of
+    zero, which nothing is below; groups without a score come last. Ties are in the order of the labels.
     """
     labels, common = short_labels([group.label for group in summary.groups])
 
-    def rank(named: Named) -> tuple[bool, bool, float, str]:
+    def rank(named: Named) -> tuple[bool, bool, bool, float, str]:
         stability = named[1].stability
-        return stability.score is None, bool(stability.not_measured), -(stability.score or 0.0), named[1].label
+        score = stability.score or 0.0
+        return stability.score is None, score == 0.0, bool(stability.not_measured), -score, named[1].label
 
     return sorted(zip(labels, summary.groups, strict=True), key=rank), common

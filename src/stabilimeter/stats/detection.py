@@ -61,8 +61,9 @@ def start(*, mode: str = "min", positive: bool | None = None, alarm_rate: float 
         mode: ``"min"`` if lower is better (high values are bad), ``"max"`` if higher is better, ``"both"`` if either
             direction is bad.
         positive: True for a magnitude that training is not meant to lower, such as a gradient norm: its logarithm is
-            judged, and growing slowly is no incident. False or None: the values are judged as they are and skewed noise
-            is learnt as a shape, so that incidents do not depend on unit or origin.
+            judged, growing slowly is no incident, and a zero is passed over unless low is bad. False or None: the
+            values are judged as they are and skewed noise is learnt as a shape, so that incidents do not depend on unit
+            or origin.
         alarm_rate: Chance, at most, of flagging a value of stationary noise; in (0, 0.01], accurate up to 0.001. Noise
             with a tail like Student's t with 3 degrees of freedom comes close to it; lighter noise stays well below,
             because the lightest shape assumed has 10 (the variance of real noise changes from step to step).
@@ -84,6 +85,8 @@ def step(state: State, step: int, value: float) -> tuple[State, Incident | None]
     episode = state.episode
     if not isfinite(value):
         return _nonfinite(state, step, value)
+    if state.rule.log_scale and value <= 0.0 and state.rule.mode == "min":
+        return state._replace(flagged=False), None  # not too high, and no level to compare the next value with
     y = judged(state.rule, value)
     if episode is None:
         return _calm(state, step, value, y)

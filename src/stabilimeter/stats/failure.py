@@ -40,7 +40,8 @@ def ends_nonfinite(values: NDArray[np.float64]) -> bool:
 def is_worse_at_the_end(values: NDArray[np.float64], *, evaluations: bool = False) -> bool:
     """Whether the final level of a series is worse than its initial level by 3 standard errors.
 
-    A series that does not change at all is not worse: a run at learning rate 0 repeats its metric bit for bit.
+    A series that does not change at all is not worse: a run at learning rate 0 repeats its metric bit for bit. Fewer
+    than 10 steps do not tell.
 
     Args:
         values: One series, oriented so that lower is better, shape ``(n,)``.
@@ -49,6 +50,8 @@ def is_worse_at_the_end(values: NDArray[np.float64], *, evaluations: bool = Fals
     >>> is_worse_at_the_end(np.linspace(2.0, 3.0, 100)), is_worse_at_the_end(np.full(100, 2.0))
     (True, False)
     """
+    if not evaluations and np.isfinite(values).sum() < MIN_EVALUATIONS:
+        return False
     change = improvement(values, evaluations=evaluations)
     return Level(-change.value, change.se).is_positive
 

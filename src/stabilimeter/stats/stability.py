@@ -237,7 +237,7 @@ def _log_credits(
             log_credit = math.log(credit(value, getattr(half_points, name)))
             losses[name] -= within * log_credit / len(measured) / len(survivors)
     if spread is not None:
-        losses["seed_spread"] = -SPREAD_WEIGHT * math.log(credit(spread, half_points.seed_spread))
+        losses["seed_spread"] = SPREAD_WEIGHT * math.log(1 / credit(spread, half_points.seed_spread))
     return losses
 
 
