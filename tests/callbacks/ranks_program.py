@@ -10,6 +10,7 @@ from torch import nn
 from torch.distributed.fsdp import fully_shard
 from torch.utils.data import DataLoader, TensorDataset
 
+from stabilimeter.callbacks.catalogue import CATALOGUE
 from stabilimeter.callbacks.monitor import StabilityMonitor
 
 
@@ -75,7 +76,7 @@ def main(kind: str, folder: str) -> None:
         "fails": {"devices": 2, "strategy": "ddp_spawn"},
         "sharded": {"devices": 2, "strategy": ModelParallelStrategy(data_parallel_size=2, tensor_parallel_size=1)},
     }
-    monitor = StabilityMonitor(flush_every_n_steps=5, strided_every_n_steps=3, dirpath=folder)
+    monitor = StabilityMonitor(list(CATALOGUE), flush_every_n_steps=5, strided_every_n_steps=3, dirpath=folder)
     trainer = Trainer(
         accelerator="cpu",
         callbacks=[monitor, Collectives()] + ([Fails()] if kind == "fails" else []),

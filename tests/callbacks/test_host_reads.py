@@ -5,10 +5,12 @@ import collections
 import pytest
 import torch
 from lightning.pytorch import Callback
+from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from stabilimeter.callbacks.catalogue import CATALOGUE
 from stabilimeter.callbacks.monitor import StabilityMonitor
 
 _READS = {"aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::is_nonzero", "aten::item"}
@@ -102,8 +104,8 @@ class Reader(StabilityMonitor):
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
 
-def reads_per_batch(make_trainer, probe_class, monitor, num_tensors, **kwargs):
-    module = probe_class()
+def reads_per_batch(make_trainer, probe_class, monitor, num_tensors, make_optimizer=None, **kwargs):
+    module = probe_class(make_optimizer)
     module.net = nn.Sequential(
         nn.Linear(6, 8), *[nn.Linear(8, 8, bias=False) for _ in range(num_tensors)], nn.Linear(8, 2)
     )
@@ -122,6 +124,25 @@ def test_no_read_off_the_flush_and_few_at_it(make_trainer, probe_class, num_tens
     flushes = {4, 9}
     assert [count for batch, count in enumerate(reads) if batch not in flushes] == [0] * 10
     assert all(0 < reads[batch] <= 2 for batch in flushes)  # one copy: .cpu() and .numpy() of the same tensor
+
+
+@pytest.mark.parametrize("num_tensors", [6, 300])
+def test_no_read_either_with_every_signal_there_is(make_trainer, probe_class, num_tensors):
+    scaler = torch.amp.GradScaler("cpu", init_scale=64.0)
+    monitor = StabilityMonitor(list(CATALOGUE), flush_every_n_steps=5, strided_every_n_steps=2)
+    reads = reads_per_batch(
+        make_trainer,
+        probe_class,
+        monitor,
+        num_tensors,
+        make_optimizer=torch.optim.AdamW,
+        accumulate_grad_batches=2,
+        max_epochs=2,
+        plugins=MixedPrecision("16-mixed", "cpu", scaler=scaler),
+    )
+    flushes = {9, 19}
+    assert [count for batch, count in enumerate(reads) if batch not in flushes] == [0] * 22
+    assert all(0 < reads[batch] <= 2 for batch in flushes)
 
 
 def test_the_counters_see_a_read(make_trainer, probe_class):

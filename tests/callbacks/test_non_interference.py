@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from stabilimeter.callbacks.catalogue import CATALOGUE
 from stabilimeter.callbacks.monitor import StabilityMonitor
 
 
-def states_after(make_trainer, probe_class, monitored, optimizer, **kwargs):
+def states_after(make_trainer, probe_class, monitored, optimizer, signals=None, **kwargs):
     class Dropped(probe_class):
         def training_step(self, batch, batch_idx):
             x, y = batch
@@ -25,7 +26,7 @@ def states_after(make_trainer, probe_class, monitored, optimizer, **kwargs):
     module = Dropped(optimizer)
     module.net = nn.Sequential(nn.Linear(6, 300), nn.Tanh(), nn.Linear(300, 2))
     trainer = make_trainer(
-        *([StabilityMonitor(flush_every_n_steps=5, strided_every_n_steps=2)] if monitored else []),
+        *([StabilityMonitor(signals, flush_every_n_steps=5, strided_every_n_steps=2)] if monitored else []),
         max_epochs=2,
         **kwargs,
     )
@@ -44,6 +45,8 @@ def states_after(make_trainer, probe_class, monitored, optimizer, **kwargs):
         {"gradient_clip_val": 0.01, "gradient_clip_algorithm": "value"},
         {"accumulate_grad_batches": 3},
         {"precision": "bf16-mixed", "gradient_clip_val": 0.05},
+        {"signals": tuple(CATALOGUE)},
+        {"signals": tuple(CATALOGUE), "accumulate_grad_batches": 3, "gradient_clip_val": 0.05},
     ],
     ids=str,
 )

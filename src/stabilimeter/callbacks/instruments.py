@@ -12,6 +12,7 @@ from torch import Tensor
 from stabilimeter.callbacks.clip_tap import ClipTap
 from stabilimeter.callbacks.clock import step_in_progress
 from stabilimeter.callbacks.micro_batches import MicroBatchLoss, without_loss_scale
+from stabilimeter.callbacks.probe import Probe, Site
 from stabilimeter.callbacks.signal import Signal
 from stabilimeter.callbacks.track import Block, Track
 
@@ -50,6 +51,7 @@ class Instruments:
                 clipping_follows=clips and not is_overridden("configure_gradient_clipping", module),
                 strategy=trainer.strategy,
                 world_size=trainer.world_size,
+                probes=_probes(measured, Site(trainer, module, optimizer, parameters)),
             )
             for optimizer, measured, parameters in zip(optimizers, signals, layers, strict=True)
         ]
@@ -61,6 +63,8 @@ class Instruments:
             for optimizer, track in zip(optimizers, tracks, strict=True)
             if hasattr(optimizer, "register_step_post_hook")
         ]
+        for track in tracks:
+            track.prepare_probes()
 
     def __len__(self) -> int:
         return max((len(track) for track in self._tracks.values()), default=0)
@@ -107,6 +111,8 @@ class Instruments:
             if track.has_stepped:
                 track.end_step()
                 track.end_batch(self._trainer.current_epoch, -1)
+        for track in reversed(self._tracks.values()):  # what was wrapped last is unwrapped first
+            track.remove_probes()
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed fit needs."""
@@ -118,6 +124,7 @@ class Instruments:
         self._micro_batches.load_state_dict(state["micro_batches"])
         for track, count in zip(self._tracks.values(), state["num_steps"], strict=False):
             track.num_steps = count
+            track.prepare_probes()
 
     def _after_step(self, track: Track, *_: Any) -> None:
         if track.is_open:
@@ -132,3 +139,8 @@ class Instruments:
             clip()
         else:
             track.around_clipping(step_in_progress(self._trainer), total, clip_val, clip)
+
+
+def _probes(signals: Sequence[Signal], site: Site) -> dict[Any, Probe]:
+    """One probe of each kind that the signals need."""
+    return {kind: kind(site) for kind in dict.fromkeys(signal.probe for signal in signals) if kind is not None}

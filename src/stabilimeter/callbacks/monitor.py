@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.optim import Optimizer
 
+from stabilimeter.callbacks.catalogue import chosen_signals
 from stabilimeter.callbacks.clock import last_step_done
 from stabilimeter.callbacks.evaluations import Evaluations
 from stabilimeter.callbacks.instruments import Instruments
@@ -19,7 +20,6 @@ from stabilimeter.callbacks.opening import Settings, courses, opened_instruments
 from stabilimeter.callbacks.outlook import ending, planned_steps
 from stabilimeter.callbacks.run_folder import check_writable, run_folder
 from stabilimeter.callbacks.signal import AnySignal, DerivedSignal, Signal
-from stabilimeter.callbacks.signals import DEFAULT_SIGNALS
 from stabilimeter.records.manifest import RunStatus
 
 _SIGN_OF_LIFE_S = 5.0
@@ -41,7 +41,8 @@ class StabilityMonitor(Callback):
     With several optimizers every key ends in ``/optimizer_<index>``, and a step is one step of one of them.
 
     Args:
-        signals: What to measure; None for `DEFAULT_SIGNALS`.
+        signals: What to measure: names of groups (``["default", "noise_scale"]``, see `catalogue.py`), signals, or
+            both; None for ``["default"]``.
         per_layer: Also record vectors with one number per parameter tensor.
         flush_every_n_steps: Copy measurements to the host, look for incidents and write, every so many steps.
         strided_every_n_steps: Measure what takes a pass over all parameters (size of the update, norm per parameter) at
@@ -66,7 +67,7 @@ class StabilityMonitor(Callback):
 
     def __init__(
         self,
-        signals: Sequence[AnySignal] | None = None,
+        signals: Sequence[AnySignal | str] | None = None,
         per_layer: bool = True,
         flush_every_n_steps: int = 50,
         strided_every_n_steps: int = 20,
@@ -77,7 +78,7 @@ class StabilityMonitor(Callback):
         mode: str | None = None,
     ) -> None:
         super().__init__()
-        chosen = tuple(DEFAULT_SIGNALS if signals is None else signals)
+        chosen = chosen_signals(signals)
         _check(chosen, flush_every_n_steps, strided_every_n_steps, monitor, mode)
         if not per_layer:
             chosen = tuple(signal for signal in chosen if isinstance(signal, DerivedSignal) or not signal.vector)

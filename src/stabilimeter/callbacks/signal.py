@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from stabilimeter.callbacks.probe import Probe, Site
 from stabilimeter.callbacks.step_view import StepView
 from stabilimeter.records.manifest import SignalSpec
 
@@ -44,6 +45,7 @@ class Signal:
             been combined over the ranks (a ratio of norms is not a norm of ratios).
         strided: Measured at a stride only, because it costs a pass over all parameters.
         vector: One number per parameter tensor instead of one number; always at the stride.
+        probe: What it needs beyond the `StepView`, which it then finds by ``view.probe(...)``.
     """
 
     spec: SignalSpec
@@ -51,6 +53,7 @@ class Signal:
     divided_by: Callable[[StepView], Measured] | None = None
     strided: bool = False
     vector: bool = False
+    probe: Callable[[Site], Probe] | None = None
 
     @property
     def moment(self) -> Moment:

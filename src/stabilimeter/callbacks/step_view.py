@@ -1,9 +1,15 @@
 """What signals may look at during one optimizer step."""
 
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
 from torch import Tensor
 
 from stabilimeter.callbacks.gradients import Gradients
+from stabilimeter.callbacks.probe import Probe, Site
 from stabilimeter.callbacks.update_sketch import UpdateSketch
+
+P = TypeVar("P", bound=Probe)
 
 
 class StepView:
@@ -17,9 +23,10 @@ class StepView:
         step_s: Wall time of the step in seconds; None if not known.
     """
 
-    def __init__(self, gradients: Gradients, sketch: UpdateSketch) -> None:
+    def __init__(self, gradients: Gradients, sketch: UpdateSketch, probes: Mapping[Any, Probe]) -> None:
         self._gradients = gradients
         self._sketch = sketch
+        self._probes = probes
         self.begin(-1, None)
 
     def begin(self, step: int, learning_rate: float | Tensor | None) -> None:
@@ -37,6 +44,11 @@ class StepView:
         if self._gradient_norm is None:
             self._gradient_norm = self._gradients.norm()
         return self._gradient_norm
+
+    def probe(self, kind: Callable[[Site], P]) -> P:
+        """What a signal has brought along as its ``probe``."""
+        found: Any = self._probes[kind]
+        return found  # type: ignore[no-any-return]
 
     def reuse_gradient_norm(self, norm: Tensor | None) -> None:
         """Take a norm that was computed anyway."""

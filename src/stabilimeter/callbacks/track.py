@@ -1,7 +1,7 @@
 """One optimizer, followed through its steps: measures every signal at its moment, into a buffer on the device."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from stabilimeter.callbacks.buffer import Buffer
 from stabilimeter.callbacks.clock import Stopwatch
 from stabilimeter.callbacks.gradients import HALF_PRECISION, Gradients
 from stabilimeter.callbacks.measuring_plan import MeasuringPlan
+from stabilimeter.callbacks.probe import Probe
 from stabilimeter.callbacks.sharding import holders, is_sharded
 from stabilimeter.callbacks.signal import Measured, Moment, Signal
 from stabilimeter.callbacks.step_view import StepView
@@ -59,6 +60,7 @@ class Track:
         clipping_follows: Clipping comes after ``on_before_optimizer_step``; the gradients are measured there, together.
         strategy: The Trainer's strategy.
         world_size: Number of ranks.
+        probes: What signals have brought along, by kind.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Track:
         clipping_follows: bool,
         strategy: Any,
         world_size: int,
+        probes: Mapping[Any, Probe] | None = None,
     ) -> None:
         self._optimizer = optimizer
         self._plan = MeasuringPlan(signals)
@@ -79,6 +82,7 @@ class Track:
         self._clipping_follows = clipping_follows
         self._strategy = strategy
         self._world_size = world_size
+        self._probes = dict(probes or {})
         self._look_at_parameters()
         device = self._parameters[0].device if self._parameters else torch.device("cpu")
         sharded = is_sharded(self._parameters, strategy)
@@ -161,6 +165,7 @@ class Track:
         self._wall_times.append(time.time())
         self._is_open = False
         self.num_steps += 1
+        self.prepare_probes()
 
     def end_batch(self, epoch: int, batch_idx: int) -> None:
         """All steps since the last call belong to this batch."""
@@ -171,6 +176,18 @@ class Track:
     def pause(self) -> None:
         """Time spent until now belongs to no step."""
         self._stopwatch.restart()
+        for probe in self._probes.values():
+            probe.pause()
+
+    def prepare_probes(self) -> None:
+        """Tell the probes what comes next."""
+        for probe in self._probes.values():
+            probe.prepare(strided=self.num_steps % self._stride == 0)
+
+    def remove_probes(self) -> None:
+        """Detach the probes."""
+        for probe in self._probes.values():
+            probe.remove()
 
     def take(self, *, combine: bool) -> Block:
         """Empty the buffer; see `Buffer.take`."""
@@ -233,7 +250,7 @@ class Track:
         count = holders(self._parameters, self._world_size, self._strategy)
         self._gradients = Gradients(self._parameters, count, self._layers)
         self._sketch = UpdateSketch(self._parameters, count)
-        self._view = StepView(self._gradients, self._sketch)
+        self._view = StepView(self._gradients, self._sketch, self._probes)
 
     def _forget_rows(self) -> None:
         self._steps: list[int] = []
