@@ -15,9 +15,9 @@ from stabilimeter.callbacks.monitor import StabilityMonitor
 
 
 class Model(LightningModule):
-    def __init__(self, sharded: bool) -> None:
+    def __init__(self, sharded: bool, accumulated: bool = False) -> None:
         super().__init__()
-        self.sharded = sharded
+        self.sharded, self.accumulated = sharded, accumulated
         torch.manual_seed(0)
         self.net = nn.Sequential(nn.Linear(6, 33), nn.Tanh(), nn.Linear(33, 3))
 
@@ -36,6 +36,9 @@ class Model(LightningModule):
         x = torch.randn(96, 6, generator=torch.Generator().manual_seed(1))
         y = (x[:, 0] > 0).long() + (x[:, 1] > 0).long()
         ranks = self.trainer.world_size
+        if self.accumulated:  # one process gets the batches of two ranks in turn
+            turns = torch.arange(96).view(12, 4, 2).transpose(1, 2).flatten()
+            return DataLoader(TensorDataset(x[turns], y[turns]), batch_size=4)
         mine = slice(self.trainer.global_rank, None, ranks)
         return DataLoader(TensorDataset(x[mine], y[mine]), batch_size=8 // ranks)
 
@@ -72,6 +75,7 @@ def main(kind: str, folder: str) -> None:
     warnings.simplefilter("ignore")
     strategies = {
         "one": {"devices": 1},
+        "accumulated": {"devices": 1, "accumulate_grad_batches": 2},
         "ddp": {"devices": 2, "strategy": "ddp_spawn"},
         "fails": {"devices": 2, "strategy": "ddp_spawn"},
         "sharded": {"devices": 2, "strategy": ModelParallelStrategy(data_parallel_size=2, tensor_parallel_size=1)},
@@ -88,7 +92,7 @@ def main(kind: str, folder: str) -> None:
         use_distributed_sampler=False,
         **strategies[kind],
     )
-    trainer.fit(Model(kind == "sharded"))
+    trainer.fit(Model(kind == "sharded", kind == "accumulated"))
 
 
 if __name__ == "__main__":

@@ -47,6 +47,21 @@ def test_two_ranks_record_what_one_process_does(kind, alone, tmp_path):
     assert "collectives 3" in done.stdout  # 12 steps, a flush at 5, at 10 and at the end
 
 
+def test_two_ranks_are_two_micro_batches_for_the_noise_scale(tmp_path):
+    runs = {}
+    for kind in ("ddp", "accumulated", "one", "sharded"):
+        done = trained(kind, tmp_path / kind)
+        assert done.returncode == 0, done.stderr
+        runs[kind] = read_run(tmp_path / kind)
+    for key in ("noise/gradient_square", "noise/trace"):
+        expected = runs["accumulated"][key]
+        assert expected.steps.tolist() == [0, 3, 6, 9]
+        np.testing.assert_array_equal(runs["ddp"][key].steps, expected.steps)
+        np.testing.assert_allclose(runs["ddp"][key].values, expected.values, rtol=1e-4, err_msg=key)
+        assert key not in runs["one"]
+        assert key not in runs["sharded"]
+
+
 def test_no_rank_waits_for_one_that_has_failed(tmp_path):
     done = trained("fails", tmp_path)
     assert done.returncode != 0
