@@ -10,6 +10,7 @@ not do; "mean" is the ratio of the sums, which leaves out nothing but is noisier
 
     python benchmarks/overhead.py                      # every model, a few minutes each
     python benchmarks/overhead.py mlp --rounds 30
+    python benchmarks/overhead.py --more-signals       # each group that is off by default, over the default ones
 """
 
 import argparse
@@ -31,6 +32,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import grad_norm
 from torch import nn
 
+from stabilimeter.callbacks.catalogue import CATALOGUE
 from stabilimeter.callbacks.monitor import StabilityMonitor
 
 
@@ -235,11 +237,37 @@ def variants(folder: Path) -> dict[str, Callable[[], dict[str, Any]]]:
     }
 
 
-def measured(model: str, rounds: int, folder: Path) -> dict[str, np.ndarray]:
+def more_signals(folder: Path) -> dict[str, Callable[[], dict[str, Any]]]:
+    """Each group of signals that is off by default, added to the default ones."""
+
+    def monitored(*names: str, **arguments: Any) -> Callable[[], dict[str, Any]]:
+        path = folder / "-".join(["record", *names, *arguments])
+        return lambda: {"callbacks": [StabilityMonitor(["default", *names], dirpath=path)], **arguments}
+
+    alone = [name for name in CATALOGUE if name not in ("default", "noise_scale")]
+    return {
+        "bare": dict,
+        "bare again": dict,
+        "StabilityMonitor": monitored(),
+        **{f"+ {name}": monitored(name) for name in alone},
+        "accumulating 2 batches": monitored(accumulate_grad_batches=2),
+        "+ noise_scale, accumulating 2": monitored("noise_scale", accumulate_grad_batches=2),
+    }
+
+
+BASES = {
+    "clipping + StabilityMonitor": "clipping",
+    **{f"+ {name}": "StabilityMonitor" for name in CATALOGUE},
+    "+ noise_scale, accumulating 2": "accumulating 2 batches",
+}
+"""What a variant is compared with, if not with the bare Trainer."""
+
+
+def measured(model: str, rounds: int, ways: dict[str, Callable[[], dict[str, Any]]]) -> dict[str, np.ndarray]:
     """Seconds of CPU time per step, one value per round, of each variant."""
     task, block = TASKS[model]
     torch.manual_seed(0)
-    lanes = [Lane(name, task, make()) for name, make in variants(folder).items()]
+    lanes = [Lane(name, task, make()) for name, make in ways.items()]
     order = random.Random(0)
     for number in range(rounds + 1):  # the first round warms up
         for lane in order.sample(lanes, len(lanes)):
@@ -262,9 +290,9 @@ def report(model: str, seconds: dict[str, np.ndarray]) -> None:
     base = (seconds["bare"] + seconds["bare again"]) / 2
     print(f"\n{model}: {1e3 * np.median(base):.2f} ms of CPU time per bare step, {len(base)} rounds")
     for name, times in seconds.items():
-        against = seconds["clipping"] if name == "clipping + StabilityMonitor" else base
+        against = seconds[BASES[name]] if name in BASES else base
         middle, low, high = median_with_interval(times / against, rng)
-        note = "   (over clipping alone)" if name == "clipping + StabilityMonitor" else ""
+        note = f"   (over {BASES[name]})" if name in BASES else ""
         mean = times.sum() / against.sum()
         print(f"  {name:<36} {middle:6.3f}  ({low:.3f} to {high:.3f})   mean {mean:.3f}{note}", flush=True)
 
@@ -274,6 +302,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("models", nargs="*", default=list(TASKS), help=f"any of {', '.join(TASKS)}")
     parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--more-signals", action="store_true", help="the signals that are off by default")
     options = parser.parse_args()
     unknown = set(options.models) - set(TASKS)
     if unknown or options.rounds < 3:
@@ -283,7 +312,8 @@ def main() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     for model in options.models:
         with tempfile.TemporaryDirectory() as folder:
-            report(model, measured(model, options.rounds, Path(folder)))
+            ways = (more_signals if options.more_signals else variants)(Path(folder))
+            report(model, measured(model, options.rounds, ways))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+import pytest
 import torch
 from lightning.pytorch.profilers import SimpleProfiler
 
@@ -57,6 +58,23 @@ def test_the_profiler_of_the_user_still_sees_everything_and_gets_its_methods_bac
     fitted(recorded, probe_class, [0.001] * 5, profiler=profiler)
     fetches = next(times for name, times in profiler.recorded_durations.items() if "train_dataloader_next" in name)
     assert len(fetches) == 5
+    assert not {"start", "stop"} & vars(profiler).keys()
+
+
+def test_an_exception_leaves_the_profiler_as_it_was(make_trainer, probe_class):
+    class Broken(probe_class):
+        automatic_optimization = False
+
+        def configure_optimizers(self):
+            return [torch.optim.SGD(self.parameters(), lr=0.1) for _ in range(2)]
+
+        def training_step(self, batch, batch_idx):
+            raise ZeroDivisionError
+
+    profiler = SimpleProfiler()
+    trainer = make_trainer(StabilityMonitor(["default", "data_wait"]), profiler=profiler, limit_val_batches=0)
+    with pytest.raises(ZeroDivisionError):
+        trainer.fit(Broken())
     assert not {"start", "stop"} & vars(profiler).keys()
 
 
