@@ -144,7 +144,7 @@ def _point(axes: _Axes, step: float, value: float) -> str:
 
 
 def _extremes(steps: NDArray[np.int64], values: _Floats) -> tuple[NDArray[np.int64], _Floats]:
-    """Smallest and largest value of each stretch that is as wide as the picture can show; a stretch without is a gap."""
+    """Smallest and largest value of each stretch as wide as the picture can show; a stretch without any is a gap."""
     if values.size <= MAX_POINTS:
         return steps, values
     kept = np.arange(0, values.size, -(-values.size // (MAX_POINTS // 2)))
