@@ -269,7 +269,7 @@ def test_markdown_has_the_same_text_and_tables(material, page):
         assert any(row[1:2] == [f"{group.stability.score:.1f}"] for row in rows)
     n_rows = sum(len(table) for table in page.tables.values())
     assert len([row for row in rows if not set("".join(row)) <= set("|-: ")]) >= n_rows
-    assert [line for line in text.splitlines() if line.startswith("## ")][0] == "## Overview"
+    assert next(line for line in text.splitlines() if line.startswith("## ")) == "## Overview"
     assert "<" not in text
 
 
@@ -348,3 +348,13 @@ def test_a_baseline_gets_the_answer_of_compare(tmp_path, sweep):
     assert float(rows["val/loss"][3]) == pytest.approx(own.comparison.metrics["val/loss"].difference, rel=0.1)
     assert rows["failed seeds"][1:3] == ["0 of 5", "0 of 5"]
     assert "Better: val/loss is" in markdown_of(made)
+
+
+def test_a_group_that_cannot_be_compared_says_why_beside_those_that_can(tmp_path, sweep):
+    for seed in range(5):
+        write_run(tmp_path / "new", "lr=0.1", seed, shift=-0.2)
+    write_run(tmp_path / "new", "lr=1.0", 0)
+    page = page_of(material_of(tmp_path / "new", baseline=sweep))
+    assert "2 groups, each against its baseline:" in page.text
+    assert re.search(r"lr=0\.1: \w+: val/loss", page.text)
+    assert "lr=1.0: not compared: candidate has 1 finished seed" in page.text
