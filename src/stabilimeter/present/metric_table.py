@@ -18,7 +18,7 @@ def metric_tags(summary: Summary) -> list[str]:
     Those on validation data come first.
     """
     tags = {tag for group in summary.groups for tag, metric in group.metrics.items() if metric.mode is not None}
-    known = tags - {keys.LOSS_VAR, keys.LOSS_NOISE}
+    known = tags - {keys.LOSS_VAR, keys.LOSS_NOISE, keys.GRAD_NORM, keys.GRAD_NORM_CLIPPED}
     primaries = [summary.primary_metric, *(group.primary_metric for group in summary.groups)]
     first = list(dict.fromkeys(tag for tag in primaries if tag is not None))
     return first + sorted(known.difference(first), key=lambda tag: (not is_validation(tag), tag))
