@@ -5,6 +5,8 @@ from tests.plugin.conftest import HOSTILE
 
 from stabilimeter.present.wording import number, points
 
+pytestmark = pytest.mark.browser
+
 VIEWS = ("overview", "seeds", "incidents", "layers", "checkpoints", "compare")
 VERMILLION = (213, 94, 0)
 
