@@ -172,3 +172,27 @@ def test_every_reason_starts_with_a_word_of_the_contract():
         "incomplete",
         "target_missed",
     }
+
+
+class TestNothingGained:
+    """Accuracy falls from 0.9 to 0.63 while the loss comes down from a blow-up to where it began."""
+
+    def series(self, build, accuracy, loss):
+        return {"train_loss": build.points(loss), "val_acc": build.points(accuracy, range(0, 1000, 50))}
+
+    def blown_up(self):
+        noise = np.random.default_rng(0).normal(scale=0.02, size=1000)
+        return np.concatenate([[0.69], np.geomspace(5e7, 1.0, 99), np.full(900, 0.68)]) + noise
+
+    def test_primary_metric_that_ends_worse_is_no_progress(self, build):
+        falling = np.concatenate([np.linspace(0.9, 0.63, 10), np.full(10, 0.63)])
+        run = build.log(self.series(build, falling, self.blown_up()))
+        (reason,) = reasons(run, metric="val_acc", mode="max")
+        assert reason.startswith(
+            ("no_progress: val_acc ends at 0.63, worse than its start at 0.9", "collapsed: val_acc")
+        )
+
+    def test_twin_that_overfits_has_made_progress(self, build):
+        falling = np.linspace(0.9, 0.88, 20)
+        run = build.log(self.series(build, falling, build.loss()))
+        assert reasons(run, metric="val_acc", mode="max") == [None]

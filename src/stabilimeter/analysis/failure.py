@@ -11,8 +11,14 @@ from numpy.typing import NDArray
 from stabilimeter.analysis.evidence import Evidence, final_value, series_of
 from stabilimeter.analysis.roles import is_validation
 from stabilimeter.records.manifest import RunStatus
-from stabilimeter.stats.failure import collapse_size, ends_nonfinite, is_worse_at_the_end, stalled_among
-from stabilimeter.stats.levels import Level, final_level, improvement, initial_level, oriented
+from stabilimeter.stats.failure import (
+    MIN_EVALUATIONS,
+    collapse_size,
+    ends_nonfinite,
+    is_worse_at_the_end,
+    stalled_among,
+)
+from stabilimeter.stats.levels import Level, final_level, improvement, initial_level, lasting_improvement, oriented
 
 COMPLETE_SHARE = 0.98
 MAX_FIRST_STEP_SHARE = 0.01
@@ -123,9 +129,16 @@ def _collapsed(seed: Evidence) -> str | None:
 
 
 def _worse(seed: Evidence) -> str | None:
+    """The learning curve ends worse than it began, or training gained nothing and the primary metric ends worse."""
     curve = _learning_curve(seed)
-    if curve is None or not is_worse_at_the_end(curve.values, evaluations=curve.evaluations):
+    if curve is None:
         return None
+    if not is_worse_at_the_end(curve.values, evaluations=curve.evaluations):
+        if curve.evaluations or lasting_improvement(curve.values).is_positive or not seed.evaluations.values.size:
+            return None
+        curve = _Curve(seed.primary.tag or "", seed.evaluations.values, True)
+        if curve.values.size < MIN_EVALUATIONS or not is_worse_at_the_end(curve.values, evaluations=True):
+            return None
     sign = -1.0 if curve.evaluations and seed.primary.mode == "max" else 1.0
     first = sign * initial_level(curve.values, evaluations=curve.evaluations).value
     last = sign * final_level(curve.values).value

@@ -138,6 +138,20 @@ def improvement(values: NDArray[np.float64], *, evaluations: bool = False) -> Le
     return Level(first.value - last.value, math.hypot(first.se, last.se))
 
 
+def lasting_improvement(values: NDArray[np.float64], *, evaluations: bool = False) -> Level:
+    """The `improvement`, but not from above the first value: coming down from a blow-up of the first steps is no gain.
+
+    Args:
+        values: One series, oriented so that lower is better, shape ``(n,)``.
+        evaluations: As for `initial_level`.
+
+    >>> lasting_improvement(np.array([0.7, 900.0, 400.0] + [0.5] * 297)).value
+    0.199...
+    """
+    drop, finite = improvement(values, evaluations=evaluations), _finite(values)
+    return Level(min(drop.value, float(finite[0]) - final_level(finite).value), drop.se) if finite.size else drop
+
+
 def yardstick(series: Sequence[NDArray[np.float64]], *, evaluations: bool = False) -> Level:
     """D: the median improvement over seeds, the unit in which everything else is measured.
 
@@ -156,7 +170,7 @@ def yardstick(series: Sequence[NDArray[np.float64]], *, evaluations: bool = Fals
     >>> yardstick([np.linspace(a, 0.0, 101) for a in (8.0, 10.0, 40.0)]).value
     9.7
     """
-    drops = [_lasting_drop(values, evaluations) for values in series]
+    drops = [lasting_improvement(values, evaluations=evaluations) for values in series]
     if not drops:
         return Level(math.nan, math.nan)
     values, errors = np.array([drop.value for drop in drops]), np.array([drop.se for drop in drops])
@@ -164,12 +178,6 @@ def yardstick(series: Sequence[NDArray[np.float64]], *, evaluations: bool = Fals
         errors = np.full(values.size, values.std(ddof=1))
     correction = _MEDIAN_SE if values.size > 2 else 1.0
     return Level(float(np.median(values)), correction * float(np.sqrt(np.sum(errors**2))) / values.size)
-
-
-def _lasting_drop(values: NDArray[np.float64], evaluations: bool) -> Level:
-    """The improvement, but not from above the first value: coming down from a blow-up of the first steps is no gain."""
-    drop, finite = improvement(values, evaluations=evaluations), _finite(values)
-    return Level(min(drop.value, float(finite[0]) - final_level(finite).value), drop.se) if finite.size else drop
 
 
 def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,9 +7,9 @@ from stabilimeter.callbacks.signal import DerivedSignal, Moment, Reduction
 from stabilimeter.callbacks.trailing_windows import over_finite
 from stabilimeter.records import keys
 from stabilimeter.records.manifest import SignalSpec
+from stabilimeter.stats.noise import MAD_TO_SD
 
 WINDOW = 64
-_MAD_TO_SD = 1.4826
 
 
 def loss_noise(losses: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -29,7 +29,7 @@ def _around_line(windows: NDArray[np.float64]) -> NDArray[np.float64]:
     half = n // 2
     slope = _median(windows[:, n - half :] - windows[:, :half]) / (n - half)
     residuals = windows - slope[:, None] * np.arange(n)
-    return _MAD_TO_SD * _median(np.abs(residuals - _median(residuals)[:, None]))
+    return MAD_TO_SD * _median(np.abs(residuals - _median(residuals)[:, None]))
 
 
 def _median(rows: NDArray[np.float64]) -> NDArray[np.float64]:
