@@ -306,14 +306,14 @@ def test_a_reader_that_goes_away_is_no_pass_and_no_traceback(foreign, tmp_path):
 def test_ctrl_c_is_quiet():
     code = """
 import sys, time
-from stabilimeter import cli
+from stabilimeter.cli import program
 
 def wait(arguments):
     print("waiting", flush=True)
     time.sleep(60)
 
-cli._summarize = wait
-sys.exit(cli.main(["summarize", "anything"]))
+program.summarize._run = wait
+sys.exit(program.main(["summarize", "anything"]))
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"waiting\n"

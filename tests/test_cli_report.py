@@ -4,8 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from stabilimeter import cli
-from stabilimeter.cli import main
+from stabilimeter.cli import main, report
 
 
 @pytest.fixture
@@ -102,7 +101,7 @@ def test_a_file_that_cannot_be_written_is_found_before_the_long_read(logs, monke
     def read(*_):
         raise AssertionError("read although the output cannot be written")
 
-    monkeypatch.setattr(cli, "_read", read)
+    monkeypatch.setattr(report, "read_and_summarize", read)
     assert exit_of(["report", logs, "-o", logs / "no" / "report.html"]) == 64
     with pytest.raises(AssertionError, match="read although"):
         exit_of(["report", logs, "-o", logs / "report.html"])
