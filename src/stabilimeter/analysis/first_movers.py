@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stabilimeter.analysis.directions import mode_of
 from stabilimeter.analysis.roles import Roles, roles_in
 from stabilimeter.analysis.summary import GroupSummary, RunSummary, Summary
 from stabilimeter.records import keys
+from stabilimeter.records.directions import mode_of
 from stabilimeter.records.run import Run, Series
 from stabilimeter.records.sweep import RunGroup, Sweep
 from stabilimeter.stats.band import aligned

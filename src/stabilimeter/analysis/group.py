@@ -8,7 +8,6 @@ import numpy as np
 
 from stabilimeter.analysis import notes
 from stabilimeter.analysis.bands import bands_of
-from stabilimeter.analysis.directions import mode_of
 from stabilimeter.analysis.evidence import Evidence, Scales, final_value, scales_of
 from stabilimeter.analysis.failure import failure_reasons
 from stabilimeter.analysis.identical import copies
@@ -18,6 +17,7 @@ from stabilimeter.analysis.primary import Primary, UnknownMetricError, primary_o
 from stabilimeter.analysis.roles import Roles, roles_in
 from stabilimeter.analysis.scores import pooled_spike_rate, scores_of, troubles_of
 from stabilimeter.analysis.summary import GroupMetric, GroupSummary, RunMetric, RunSummary, Stability
+from stabilimeter.records.directions import mode_of
 from stabilimeter.records.manifest import RunStatus
 from stabilimeter.records.run import Run
 from stabilimeter.records.sweep import RunGroup

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from stabilimeter.analysis.directions import mode_of
 from stabilimeter.analysis.evidence import Evidence, series_of
 from stabilimeter.records import keys
+from stabilimeter.records.directions import mode_of
 from stabilimeter.records.manifest import RunStatus
 from stabilimeter.records.run import Run
 from stabilimeter.stats.detection import detect

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stabilimeter.analysis.directions import mode_of
 from stabilimeter.analysis.roles import only_validation_loss
+from stabilimeter.records.directions import mode_of
 from stabilimeter.records.run import Run
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from stabilimeter.analysis.directions import mode_of, words
 from stabilimeter.records import keys
+from stabilimeter.records.directions import mode_of, words
 from stabilimeter.records.run import Run
 
 TRAIN_LOSS_NAMES = (

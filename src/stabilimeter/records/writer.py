@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from stabilimeter.records import event_encoding
+from stabilimeter.records.event_appender import EventAppender, append
 from stabilimeter.records.incident_log import INCIDENTS_FILE, drop_incidents_from, incident_line, incident_text
 from stabilimeter.records.manifest import MANIFEST_FILE, RECORD_DIR, Manifest, RunStatus, Session, read_manifest
 from stabilimeter.records.process import Process, is_alive, this_process
@@ -68,12 +69,9 @@ class RunWriter:
                 last_step=None,
                 ended=None,
             )
-            self._events_path = _next_event_file(self.path, now, process)
             self._incidents_path = self.path / INCIDENTS_FILE
-            self._pending = [event_encoding.file_header(now)]
-            if previous is not None or resume_from_step is not None:
-                self._pending.append(event_encoding.session_start(now, resume_from_step or 0))
-            self._write_pending()
+            is_first = previous is None and resume_from_step is None
+            self._events = EventAppender(self.path, now, process, None if is_first else resume_from_step or 0)
             drop_incidents_from(self._incidents_path, resume_from_step or 0)
             self.manifest.write(self._manifest_path)
         except OSError as error:
@@ -139,8 +137,8 @@ class RunWriter:
     def write_incident(self, incident: Incident) -> None:
         """Record an incident, at once: in ``incidents.jsonl`` and as text for TensorBoard."""
         self.write_text(_INCIDENTS_TAG, incident.step, incident_text(incident))
-        self._write_pending()
-        _append(self._incidents_path, incident_line(incident).encode())
+        self._events.flush()
+        append(self._incidents_path, incident_line(incident).encode())
 
     def flush(self) -> None:
         """Hand everything written so far to the operating system, and give a sign of life.
@@ -148,7 +146,7 @@ class RunWriter:
         Raises:
             OSError: if the disk is full, for example; nothing is lost then, the next flush tries again.
         """
-        self._write_pending()
+        self._events.flush()
         self.heartbeat()
 
     def heartbeat(self) -> None:
@@ -174,7 +172,7 @@ class RunWriter:
             return
         if status in (RunStatus.RUNNING, RunStatus.DIED, RunStatus.UNKNOWN):
             raise ValueError(f"a run cannot end as {status.value!r}")
-        self._write_pending()
+        self._events.flush()
         now = time.time()
         self.manifest = replace(
             self.manifest, status=status, reason=reason, last_step=last_step, heartbeat=now, ended=now
@@ -184,28 +182,7 @@ class RunWriter:
     def _write(self, frames: bytes) -> None:
         if self.manifest.status is not None:
             raise RecordError(f"the record in {self.path} is closed; nothing can be added to it")
-        self._pending.append(frames)
-
-    def _write_pending(self) -> None:
-        if self._pending:
-            _append(self._events_path, b"".join(self._pending))
-            self._pending = []
-
-
-def _append(path: Path, content: bytes) -> None:
-    """Add ``content`` to a file, all of it or nothing.
-
-    The file is opened each time: no handle outlives a flush, so the writer can be copied, forgotten or forked.
-    """
-    with path.open("ab", buffering=0) as file:
-        start = file.tell()
-        rest = memoryview(content)
-        try:
-            while rest:
-                rest = rest[file.write(rest) :]
-        except OSError:
-            file.truncate(start)
-            raise
+        self._events.add(frames)
 
 
 def _refuse_if_in_use(previous: Manifest, process: Process, path: Path) -> None:
@@ -229,12 +206,3 @@ def _history(resumed: Manifest | None, now: float, resumed_at: int | None) -> tu
             resumed_at=resumed_at,
         ),
     )
-
-
-def _next_event_file(folder: Path, now: float, process: Process) -> Path:
-    """A new event file; its name sorts after all others in ``folder``, the order in which TensorBoard reads them."""
-    second = int(now)
-    for other in folder.glob("events.out.tfevents.*"):
-        stamp = other.name.split(".")[3]
-        second = max(second, int(stamp) + 1 if stamp.isdigit() else 0)
-    return folder / f"events.out.tfevents.{second:010d}.{process.hostname}.{process.pid}"

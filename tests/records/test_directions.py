@@ -1,6 +1,6 @@
 import pytest
 
-from stabilimeter.analysis.directions import HIGHER_IS_BETTER, LOWER_IS_BETTER, mode_of, words
+from stabilimeter.records.directions import HIGHER_IS_BETTER, LOWER_IS_BETTER, mode_of, words
 
 
 @pytest.mark.parametrize(
