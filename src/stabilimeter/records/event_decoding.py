@@ -41,16 +41,20 @@ class EventFile:
         scalars: Tag to its points.
         vectors: Tag to its points, for vectors that we wrote; one track per length that occurs.
         session_starts: ``(position in the file, step)`` of each mark that supersedes what came before, from that step.
+        ends: Tag to its lowest and its highest step.
         torn_at: Byte offset of an unfinished event at the end; None if the file ends properly.
         size: Bytes in the file.
+        events: Events in the file.
     """
 
     path: Path
     scalars: dict[str, Track] = field(default_factory=dict)
     vectors: dict[str, Track] = field(default_factory=dict)
     session_starts: list[tuple[int, int]] = field(default_factory=list)
+    ends: dict[str, tuple[int, int]] = field(default_factory=dict)
     torn_at: int | None = None
     size: int = 0
+    events: int = 0
 
 
 _FEW_LAYOUTS = 16
@@ -81,16 +85,39 @@ def read_event_file(path: str | os.PathLike[str]) -> EventFile:
         buffer = np.fromfile(path, np.uint8)
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror or error}") from error
+    return decode(buffer, Layouts(path))
+
+
+def decode(buffer: NDArray[np.uint8], layouts: "Layouts", *, offset: int = 0, events: int = 0) -> EventFile:
+    """The scalars and vectors in an event file, or in a piece of one that starts with a whole event.
+
+    Args:
+        buffer: The bytes, ``(size,)``.
+        layouts: The layouts met in this file so far.
+        offset: Where the piece starts in the file.
+        events: How many events come before it.
+
+    Returns:
+        What the piece holds; ``size`` and ``events`` include what comes before it.
+
+    Raises:
+        RecordError: as ``read_event_file``.
+    """
+    path = layouts.path
     frames = find_frames(buffer)
-    found = EventFile(path, torn_at=None if frames.end == len(buffer) else frames.end, size=len(buffer))
+    found = EventFile(
+        path,
+        torn_at=None if frames.end == len(buffer) else offset + frames.end,
+        size=offset + len(buffer),
+        events=events + len(frames.starts),
+    )
     pieces: dict[_Columns, list[Track]] = defaultdict(list)
-    layouts = _Layouts(path)
-    for chunk in checked_events(buffer, frames, str(path)):
-        for layout, chosen in layouts.among(chunk):
+    for chunk in checked_events(buffer, frames, str(path), offset):
+        for layout, chosen in layouts.among(chunk, offset):
             if not layout.numbers and not layout.session_start:
                 continue
             rows = chunk.rows if len(chosen) == len(chunk.rows) else chunk.rows[chosen]
-            order, steps = chunk.order[chosen], layout.steps(rows)
+            order, steps = events + chunk.order[chosen], layout.steps(rows)
             if layout.session_start:
                 found.session_starts += zip(order.tolist(), steps.tolist(), strict=True)
             for columns, values in _numbers(layout.numbers, rows):
@@ -100,11 +127,11 @@ def read_event_file(path: str | os.PathLike[str]) -> EventFile:
     return found
 
 
-class _Layouts:
-    """The layouts of the events that have been met so far."""
+class Layouts:
+    """The layouts of the events that have been met so far in the file at ``path``."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._by_length: dict[int, dict[bytes, dict[bytes, Layout]]] = defaultdict(dict)
         self._room = _LAYOUTS_BYTES
 
@@ -119,7 +146,7 @@ class _Layouts:
             layout = Layout(row)
         except ValueError as error:
             raise RecordError(
-                f"{self._path}: the record at byte {start} is not a TensorBoard event ({error}); "
+                f"{self.path}: the record at byte {start} is not a TensorBoard event ({error}); "
                 "move the file away if it is no log"
             ) from error
         if len(row) <= self._room:
@@ -127,14 +154,14 @@ class _Layouts:
             by_mask.setdefault(layout.mask.tobytes(), {})[layout.key()] = layout
         return layout
 
-    def among(self, chunk: EventChunk) -> Iterator[tuple[Layout, NDArray[np.intp]]]:
-        """Each layout in ``chunk`` with the rows that have it."""
+    def among(self, chunk: EventChunk, offset: int) -> Iterator[tuple[Layout, NDArray[np.intp]]]:
+        """Each layout in ``chunk``, of a piece that starts at byte ``offset``, with the rows that have it."""
         by_column = chunk.rows.T
         todo = [np.arange(len(chunk.rows))]
         met = 0
         while todo:
             chosen = todo.pop()
-            layout = self.of(chunk.rows[chosen[0]], int(chunk.starts[chosen[0]]))
+            layout = self.of(chunk.rows[chosen[0]], offset + int(chunk.starts[chosen[0]]))
             columns = np.flatnonzero(chunk.varying & layout.mask)
             if not len(columns):
                 yield layout, chosen
@@ -199,24 +226,29 @@ def _assemble(found: EventFile, pieces: dict[_Columns, list[Track]]) -> None:
         order = np.concatenate([part.order for part in parts])
         steps = np.concatenate([part.steps for part in parts])
         values = np.concatenate([part.values for part in parts])
+        lowest, highest = int(steps.min()), int(steps.max())
         if (order[1:] < order[:-1]).any():
             ascending = np.argsort(order, kind="stable")
             order, steps, values = order[ascending], steps[ascending], values[ascending]
+        for tag in columns.tags:
+            low, high = found.ends.get(tag, (lowest, highest))
+            found.ends[tag] = min(low, lowest), max(high, highest)
         if columns.is_vector:
             vectors[columns.tags[0]].append(Track(order, steps, values))
         else:
             by_tag = np.ascontiguousarray(values.T)
             for tag, row in zip(columns.tags, by_tag, strict=True):
                 scalars[tag].append(Track(order, steps, row))
-    found.scalars = {tag: _merged(tracks) for tag, tracks in scalars.items()}
+    found.scalars = {tag: merged(tracks) for tag, tracks in scalars.items()}
     for tag, tracks in vectors.items():
         if len({track.values.shape[1] for track in tracks}) > 1:
             lengths = sorted({track.values.shape[1] for track in tracks})
             raise RecordError(f"{found.path}: vector {tag!r} changes its length ({lengths}); record it under two names")
-        found.vectors[tag] = _merged(tracks)
+        found.vectors[tag] = merged(tracks)
 
 
-def _merged(tracks: list[Track]) -> Track:
+def merged(tracks: list[Track]) -> Track:
+    """All points of the tracks of one tag, in the order of the file."""
     if len(tracks) == 1:
         return tracks[0]
     order = np.concatenate([track.order for track in tracks])

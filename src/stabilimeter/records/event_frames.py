@@ -156,13 +156,14 @@ def _repeats(buffer: NDArray[np.uint8], at: int, cycle: NDArray[np.int64]) -> ND
     return np.concatenate(pieces)
 
 
-def checked_events(buffer: NDArray[np.uint8], found: Frames, name: str) -> Iterator[EventChunk]:
+def checked_events(buffer: NDArray[np.uint8], found: Frames, name: str, offset: int = 0) -> Iterator[EventChunk]:
     """Every event of a file whose checksums are right, in chunks of equal length.
 
     Args:
         buffer: Content of an event file, ``(size,)``.
         found: Its frames.
         name: Name of the file, for the error.
+        offset: Where ``buffer`` starts in the file, for the error.
 
     Raises:
         RecordError: after the last chunk, if some checksum was wrong; names the first such frame by its byte offset.
@@ -196,7 +197,7 @@ def checked_events(buffer: NDArray[np.uint8], found: Frames, name: str) -> Itera
                 broken.append(int(starts[index[int(good.argmin())]]))
     if broken:
         raise RecordError(
-            f"{name}: corrupt event file at byte {min(broken)} (checksum mismatch); "
+            f"{name}: corrupt event file at byte {offset + min(broken)} (checksum mismatch); "
             "restore the file, or move it away to read the run without it"
         )
 

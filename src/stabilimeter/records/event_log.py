@@ -50,8 +50,16 @@ def read_event_log(paths: Sequence[Path]) -> EventLog:
     Raises:
         RecordError: if a file cannot be read or is corrupt.
     """
+    return event_log([read_event_file(path) for path in sorted(paths, key=started)])
+
+
+def event_log(files: Sequence[EventFile]) -> EventLog:
+    """The run that ``files``, all of one folder and in the order in which they were started, hold.
+
+    Raises:
+        RecordError: if a vector changes its length.
+    """
     notes: list[str] = []
-    files = [read_event_file(path) for path in sorted(paths, key=_started)]
     for file in files:
         if file.torn_at is not None:
             rest = file.size - file.torn_at
@@ -67,18 +75,18 @@ def read_event_log(paths: Sequence[Path]) -> EventLog:
     return EventLog(scalars, vectors, tuple(notes))
 
 
-def _started(path: Path) -> tuple[int, str]:
+def started(path: Path) -> tuple[int, str]:
+    """When an event file was started, as its name says: what files are sorted by."""
     stamp = re.search(r"tfevents\.(\d+)", path.name)
     return int(stamp[1]) if stamp else 0, path.name
 
 
 def _first_steps(file: EventFile) -> dict[str, int]:
     """First step of each tag that is logged after step 0."""
-    tracks = {**file.scalars, **file.vectors}
-    return {tag: int(track.steps.min()) for tag, track in tracks.items() if track.steps.max() > 0}
+    return {tag: lowest for tag, (lowest, highest) in file.ends.items() if highest > 0}
 
 
-def _newest_run(files: list[EventFile], notes: list[str]) -> tuple[list[EventFile], list[_Mark]]:
+def _newest_run(files: Sequence[EventFile], notes: list[str]) -> tuple[list[EventFile], list[_Mark]]:
     """The files of the newest run, and where they supersede each other."""
     runs: list[tuple[list[EventFile], list[_Mark]]] = []
     earlier: dict[str, int] = {}
@@ -108,7 +116,7 @@ def _newest_run(files: list[EventFile], notes: list[str]) -> tuple[list[EventFil
 
 
 def _described(run: list[EventFile]) -> str:
-    ends = [(track.steps.min(), track.steps.max()) for file in run for track in file.scalars.values()]
+    ends = [file.ends[tag] for file in run for tag in file.scalars]
     steps = f"steps {min(low for low, _ in ends)} to {max(high for _, high in ends)}" if ends else "no scalars"
     return f"{run[0].path.name}{f' and {len(run) - 1} more' if len(run) > 1 else ''}, {steps}"
 
