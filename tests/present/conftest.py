@@ -47,7 +47,7 @@ class Build:
         mean = 1 - np.exp(-np.arange(n_steps) / 5)
         low = mean - 0.05 if n_seeds >= 3 else np.full(n_steps, np.nan)
         high = mean + 0.05 if n_seeds >= 3 else np.full(n_steps, np.nan)
-        return Band(steps, np.full(n_steps, n_seeds), mean, low, high, mean - 0.1, mean + 0.1)
+        return Band(steps, np.full(n_steps, n_seeds), mean, low, high, mean - 0.1, mean + 0.1, *[mean] * 4)
 
     def group(self, label="lr=0.1", n=5, **changes):
         group = GroupSummary(

@@ -8,7 +8,7 @@ from stabilimeter.stats.band import Band
 
 def band(mean):
     mean = np.asarray(mean, float)
-    return Band(np.arange(mean.size), np.full(mean.size, 3), mean, mean, mean, mean, mean)
+    return Band(np.arange(mean.size), np.full(mean.size, 3), *[mean] * 9)
 
 
 def texts(table):

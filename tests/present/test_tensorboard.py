@@ -85,7 +85,7 @@ def test_an_interval_stops_where_fewer_than_three_seeds_go_on(build, tmp_path):
 
 def test_steps_without_any_finite_value_are_left_out(build, tmp_path):
     nan = np.full(3, np.nan)
-    band = Band(np.array([0, 1, 2]), np.zeros(3, np.int64), nan, nan, nan, nan, nan)
+    band = Band(np.array([0, 1, 2]), np.zeros(3, np.int64), *[nan] * 9)
     folder = write_summary_runs(build.summary(build.group("a", bands={"val/accuracy": band})), tmp_path)
     assert read(folder / "a")[0] == {}
 

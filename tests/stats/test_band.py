@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stabilimeter.stats.band import aligned, band_across_seeds
+from stabilimeter.stats.band import aligned, band_across_seeds, thinned
 
 STEPS = np.arange(0, 100, 10)
 
@@ -17,6 +17,30 @@ def test_mean_limits_and_extremes_at_each_step():
     np.testing.assert_allclose([band.low, band.high], reference)
     np.testing.assert_array_equal(band.min, values.min(axis=0))
     np.testing.assert_array_equal(band.max, values.max(axis=0))
+    np.testing.assert_allclose(band.sd, values.std(axis=0, ddof=1))
+
+
+@pytest.mark.parametrize("n_seeds", [1, 2, 3, 10])
+def test_quartiles_are_those_of_the_seeds_that_have_a_value(n_seeds):
+    values = np.random.default_rng(n_seeds).normal(size=(n_seeds, 10))
+    values[0, 3], values[: n_seeds - 1, 4], values[:, 5] = np.nan, np.inf, np.nan
+    band = band_across_seeds(aligned([STEPS] * n_seeds, list(values)))
+    for at in range(10):
+        finite = values[np.isfinite(values[:, at]), at]
+        expected = np.quantile(finite, [0.25, 0.5, 0.75]) if finite.size else [np.nan] * 3
+        np.testing.assert_allclose([band.q25[at], band.median[at], band.q75[at]], expected)
+        assert np.isfinite(band.sd[at]) == (finite.size > 1)
+
+
+def test_a_thinned_band_keeps_its_ends_and_a_spike_of_one_seed():
+    values = np.ones((3, 5000))
+    values[1, 3333], values[2, 777] = 9.0, np.nan
+    band = thinned(band_across_seeds(aligned([np.arange(5000)] * 3, list(values)), max_points=1000), 100)
+    assert band.steps.size == 100
+    assert band.steps[[0, -1]].tolist() == [0, 4999]
+    assert band.max.max() == 9.0
+    assert np.isfinite(band.min).all()
+    assert thinned(band, 100) is band
 
 
 def test_a_short_seed_ends_and_the_others_go_on():

@@ -8,8 +8,9 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from stabilimeter.analysis.summary import Band
 from stabilimeter.present.report_parts import Line, SeedChart
+from stabilimeter.stats.band import Band, thinned
+from stabilimeter.stats.decimation import extremes
 
 WIDTH, HEIGHT = 340, 190
 LEFT, RIGHT, TOP, BOTTOM = 56, 10, 10, 22
@@ -40,7 +41,7 @@ class _Axes:
 
 def draw(chart: SeedChart) -> str:
     """The picture as an SVG element; classes give the colours. Says so where there is nothing to draw."""
-    band = None if chart.band is None else _thinned(chart.band)
+    band = None if chart.band is None else thinned(chart.band, MAX_POINTS)
     values = _finite([line.values for line in chart.lines] + ([band.min, band.max] if band is not None else []))
     name = escape(chart.title, quote=True)
     opening = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name} over steps">'
@@ -109,8 +110,8 @@ def _band(axes: _Axes, band: Band) -> Iterator[str]:
 
 
 def _line(axes: _Axes, line: Line) -> Iterator[str]:
-    steps, values = _extremes(line.steps, line.values)
-    yield from _path(axes, steps, values, "failed" if line.is_failed else "seed", line.name)
+    kept = extremes(line.values, MAX_POINTS)
+    yield from _path(axes, line.steps[kept], line.values[kept], "failed" if line.is_failed else "seed", line.name)
     finite = np.flatnonzero(np.isfinite(line.values))
     if not line.is_failed or not finite.size or (line.lost_at is not None and line.lost_at > line.steps[-1]):
         return
@@ -141,22 +142,3 @@ def _stretches(known: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 def _point(axes: _Axes, step: float, value: float) -> str:
     return f"{axes.x(float(step)):.1f},{axes.y(float(value)):.1f}"
-
-
-def _extremes(steps: NDArray[np.int64], values: _Floats) -> tuple[NDArray[np.int64], _Floats]:
-    """Smallest and largest value of each stretch as wide as the picture can show; a stretch without any is a gap."""
-    if values.size <= MAX_POINTS:
-        return steps, values
-    kept = np.arange(0, values.size, -(-values.size // (MAX_POINTS // 2)))
-    finite = np.where(np.isfinite(values), values, np.nan)
-    both = np.stack([np.fmin.reduceat(finite, kept), np.fmax.reduceat(finite, kept)], axis=1)
-    return np.repeat(steps[kept], 2), both.reshape(-1)
-
-
-def _thinned(band: Band) -> Band:
-    """The band in fewer points for a small picture; smallest and largest values are kept."""
-    width = -(-band.steps.size // MAX_POINTS)
-    kept = np.arange(0, band.steps.size, width)
-    columns = {name: getattr(band, name)[kept] for name in ("steps", "n", "mean", "low", "high")}
-    smallest = np.fmin.reduceat(band.min, kept)
-    return Band(**columns, min=smallest, max=np.fmax.reduceat(band.max, kept))

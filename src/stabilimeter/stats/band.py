@@ -1,8 +1,8 @@
-"""One series across the seeds of a group: mean, interval and extremes at each step."""
+"""One series across the seeds of a group: mean, interval, quartiles and extremes at each step."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ class Band:
         min: Smallest value over the seeds; in a band with fewer points than steps, also over the steps that the point
             stands for, so that no spike gets lost.
         max: Largest value, likewise.
+        sd: Standard deviation over the seeds; NaN where n < 2.
+        median: Median over the seeds.
+        q25: Lower quartile over the seeds, by linear interpolation (type 7 of Hyndman and Fan 1996).
+        q75: Upper quartile, likewise.
     """
 
     steps: NDArray[np.int64]
@@ -33,6 +37,10 @@ class Band:
     high: NDArray[np.float64]
     min: NDArray[np.float64]
     max: NDArray[np.float64]
+    sd: NDArray[np.float64]
+    median: NDArray[np.float64]
+    q25: NDArray[np.float64]
+    q75: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -97,35 +105,69 @@ def band_across_seeds(series: Aligned, level: float = 0.95, max_points: int = MA
     ([3, 3, 0], [2.0, 3.0, nan], [1.0, 2.0, nan], [3.0, 4.0, nan])
     """
     finite = np.isfinite(series.values)
-    n = finite.sum(axis=0)
-    some = np.where(n > 0, n, 1)
-    mean = np.where(n > 0, np.where(finite, series.values, 0.0).sum(axis=0) / some, np.nan)
-    squares = np.where(finite, (series.values - mean) ** 2, 0.0).sum(axis=0)
-    margin = _t_margin(squares, n, level)
     smallest = np.where(finite, series.values, np.inf).min(axis=0, initial=np.inf)
     largest = np.where(finite, series.values, -np.inf).max(axis=0, initial=-np.inf)
-    kept = np.unique(np.linspace(0, n.size - 1, min(max_points, n.size)).round().astype(np.int64))
+    kept = _kept(series.steps.size, max_points)
     if kept.size:
         smallest, largest = np.minimum.reduceat(smallest, kept), np.maximum.reduceat(largest, kept)
+    finite = finite[:, kept]
+    values = np.where(finite, series.values[:, kept], np.nan)
+    n = finite.sum(axis=0)
+    mean = np.where(finite, values, 0.0).sum(axis=0) / np.where(n > 0, n, np.nan)
+    squares = np.where(finite, (values - mean) ** 2, 0.0).sum(axis=0)
+    sd = np.sqrt(squares / np.where(n > 1, n - 1, np.nan))
+    margin = _t_margin(sd, n, level)
+    ordered = np.sort(values, axis=0)  # NaN last
     return Band(
         steps=series.steps[kept],
-        n=n[kept].astype(np.int64),
-        mean=mean[kept],
-        low=(mean - margin)[kept],
-        high=(mean + margin)[kept],
+        n=n.astype(np.int64),
+        mean=mean,
+        low=mean - margin,
+        high=mean + margin,
         min=np.where(np.isfinite(smallest), smallest, np.nan),
         max=np.where(np.isfinite(largest), largest, np.nan),
+        sd=sd,
+        median=_quantile(ordered, n, 0.5),
+        q25=_quantile(ordered, n, 0.25),
+        q75=_quantile(ordered, n, 0.75),
     )
 
 
-def _t_margin(squares: NDArray[np.float64], n: NDArray[np.int64], level: float) -> NDArray[np.float64]:
+def thinned(band: Band, max_points: int) -> Band:
+    """A band in at most ``max_points`` steps; smallest and largest values are those of the stretches: none is lost."""
+    kept = _kept(band.steps.size, max_points)
+    if kept.size == band.steps.size:
+        return band
+    at_steps = {item.name: getattr(band, item.name)[kept] for item in fields(band)}
+    stretches = {"min": np.fmin.reduceat(band.min, kept), "max": np.fmax.reduceat(band.max, kept)}
+    return Band(**{**at_steps, **stretches})
+
+
+def _kept(n: int, max_points: int) -> NDArray[np.int64]:
+    """Indices of at most so many steps at equal distances, the first and the last among them."""
+    return np.unique(np.linspace(0, n - 1, min(max_points, n)).round().astype(np.int64))
+
+
+def _t_margin(sd: NDArray[np.float64], n: NDArray[np.int64], level: float) -> NDArray[np.float64]:
     from scipy.special import stdtrit
 
     margin = np.full(n.size, np.nan)
     enough = n >= MIN_SEEDS_FOR_INTERVAL
-    df = n[enough] - 1
-    margin[enough] = stdtrit(df, (1 + level) / 2) * np.sqrt(squares[enough] / df / n[enough])
+    margin[enough] = stdtrit(n[enough] - 1, (1 + level) / 2) * sd[enough] / np.sqrt(n[enough])
     return margin
+
+
+def _quantile(ordered: NDArray[np.float64], n: NDArray[np.int64], level: float) -> NDArray[np.float64]:
+    """Quantile of the first ``n`` values of each column, NaN where there are none."""
+    if not ordered.size:
+        return np.full(n.size, np.nan)
+    place = level * np.maximum(n - 1, 0)
+    below = np.floor(place).astype(np.intp)
+    above = np.minimum(below + 1, np.maximum(n - 1, 0))
+    columns = np.arange(n.size)
+    low, high = ordered[below, columns], ordered[above, columns]
+    quantile: NDArray[np.float64] = low + (place - below) * (high - low)
+    return quantile
 
 
 def _half_interval(steps: NDArray[np.int64]) -> float:

@@ -5,9 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 from stabilimeter.present.wording import better_when, number
-from stabilimeter.tensorboard_plugin.decimation import curve
 from stabilimeter.tensorboard_plugin.live_sweep import Snapshot
 from stabilimeter.tensorboard_plugin.overview import seed_name, seed_state, why
+from stabilimeter.tensorboard_plugin.polyline import polyline
 from stabilimeter.tensorboard_plugin.question import QuestionError, asked
 
 MAX_POINTS = 1_000
@@ -43,7 +43,7 @@ def answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str, Any]:
                 "n_points": metric.n_points,
                 "n_nonfinite": metric.n_nonfinite,
                 "regression": number(about.scores.get("checkpoint_regression"), 2),
-                "curve": asdict(curve(run[tag], MAX_POINTS)) if len(rows) < MAX_SEEDS else None,
+                "curve": asdict(polyline(run[tag], MAX_POINTS)) if len(rows) < MAX_SEEDS else None,
             }
         )
     return {"group": own.label, "tag": tag, "mode": better_when(mode), "rows": rows}

@@ -9,9 +9,9 @@ import numpy as np
 from stabilimeter.analysis.summary import Band, RunSummary
 from stabilimeter.records.run import Run, Series
 from stabilimeter.stats.band import aligned, band_across_seeds
-from stabilimeter.tensorboard_plugin.decimation import curve, plain
 from stabilimeter.tensorboard_plugin.live_sweep import Snapshot
 from stabilimeter.tensorboard_plugin.overview import seed_name, seed_state, why
+from stabilimeter.tensorboard_plugin.polyline import plain, polyline
 from stabilimeter.tensorboard_plugin.question import asked, asked_number
 
 MAX_POINTS = 20_000
@@ -52,7 +52,7 @@ def answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str, Any]:
                 "why": why(about),
                 "lost_at": lost_at.get(about.path),
                 "last": _last_finite(series[index]),
-                "curve": asdict(curve(series[index], budget)),
+                "curve": asdict(polyline(series[index], budget)),
                 "incidents": [
                     {"step": incident.step, "kind": incident.kind.value, "shared": incident.shared}
                     for incident in about.incidents

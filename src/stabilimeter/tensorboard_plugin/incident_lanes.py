@@ -15,9 +15,9 @@ from stabilimeter.records import keys
 from stabilimeter.records.run import Run
 from stabilimeter.stats.incident import Incident, Kind
 from stabilimeter.tensorboard_plugin.curves import within
-from stabilimeter.tensorboard_plugin.decimation import curve
 from stabilimeter.tensorboard_plugin.live_sweep import Snapshot
 from stabilimeter.tensorboard_plugin.overview import mover_in_words, seed_name, seed_state, why
+from stabilimeter.tensorboard_plugin.polyline import polyline
 from stabilimeter.tensorboard_plugin.question import QuestionError, asked, asked_number
 
 MAX_EVENTS = 150
@@ -75,7 +75,7 @@ def window_answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str,
         "span": span,
         "facts": _facts(incident, about, failed),
         "order": _order(about, failed, start, span),
-        "signals": [{"tag": tag, "curve": asdict(curve(within(run[tag], span), MAX_POINTS))} for tag in shown],
+        "signals": [{"tag": tag, "curve": asdict(polyline(within(run[tag], span), MAX_POINTS))} for tag in shown],
     }
 
 

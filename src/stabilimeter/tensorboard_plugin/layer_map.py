@@ -11,9 +11,9 @@ from stabilimeter.analysis.first_movers import healthy_seeds, layers_that_moved
 from stabilimeter.analysis.roles import roles_in
 from stabilimeter.present.wording import count, number, printable
 from stabilimeter.records.run import Run
-from stabilimeter.tensorboard_plugin.decimation import curve
 from stabilimeter.tensorboard_plugin.live_sweep import Snapshot
 from stabilimeter.tensorboard_plugin.overview import seed_name, seed_state
+from stabilimeter.tensorboard_plugin.polyline import polyline
 from stabilimeter.tensorboard_plugin.question import QuestionError
 
 MAX_COLUMNS = 400
@@ -75,7 +75,7 @@ def answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str, Any]:
         "lost_at": next((seed.lost_at for seed in snapshot.failed if seed.run.path == about.path), None),
         "loss": None
         if loss is None or loss not in run
-        else {"tag": loss, "curve": asdict(curve(run[loss], MAX_POINTS))},
+        else {"tag": loss, "curve": asdict(polyline(run[loss], MAX_POINTS))},
     }
 
 

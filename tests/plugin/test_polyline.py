@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from stabilimeter.records.run import Series
-from stabilimeter.tensorboard_plugin.decimation import MAX_MARKS, curve, extremes, plain
+from stabilimeter.tensorboard_plugin.polyline import MAX_MARKS, plain, polyline
 
 
 def series(values):
@@ -11,7 +11,7 @@ def series(values):
 
 
 def test_short_series_are_kept_whole():
-    drawn = curve(series([1.0, 2.0, 3.0]), 10)
+    drawn = polyline(series([1.0, 2.0, 3.0]), 10)
     assert (drawn.steps, drawn.values, drawn.gaps) == ([0, 3, 6], [1.0, 2.0, 3.0], [])
 
 
@@ -21,18 +21,10 @@ def test_a_spike_of_one_step_stays_at_its_step(n, sign):
     values = np.random.default_rng(0).standard_normal(n)
     at = n * 2 // 3
     values[at] = 50.0 * sign
-    drawn = curve(series(values), 1000)
+    drawn = polyline(series(values), 1000)
     assert len(drawn.steps) <= 1010
     assert drawn.values[drawn.steps.index(3 * at)] == 50.0 * sign
     assert drawn.steps == sorted(set(drawn.steps))
-
-
-def test_every_point_drawn_is_a_point_logged_and_the_ends_are_kept():
-    values = np.random.default_rng(1).standard_normal(12_345)
-    kept = extremes(values, 500)
-    assert (kept[0], kept[-1]) == (0, 12_344)
-    assert values[kept].max() == values.max()
-    assert values[kept].min() == values.min()
 
 
 def test_non_finite_stretches_become_gaps_with_their_first_step():
@@ -40,7 +32,7 @@ def test_non_finite_stretches_become_gaps_with_their_first_step():
     values[2_000:2_500] = np.nan
     values[7_000] = np.inf
     values[-3:] = -np.inf
-    drawn = curve(series(values), 200)
+    drawn = polyline(series(values), 200)
     assert drawn.gaps == [6_000, 21_000, 29_991]
     assert drawn.gap_values == ["NaN", "Infinity", "-Infinity"]
     assert drawn.values[drawn.steps.index(6_000)] is None
@@ -48,7 +40,7 @@ def test_non_finite_stretches_become_gaps_with_their_first_step():
 
 
 def test_a_series_that_is_never_finite_is_one_gap():
-    drawn = curve(series(np.full(5_000, np.nan)), 100)
+    drawn = polyline(series(np.full(5_000, np.nan)), 100)
     assert drawn.gaps == [0]
     assert set(drawn.values) == {None}
 
@@ -56,11 +48,11 @@ def test_a_series_that_is_never_finite_is_one_gap():
 def test_marks_are_bounded():
     values = np.ones(10_000)
     values[::2] = np.nan
-    assert len(curve(series(values), 100).gaps) == MAX_MARKS
+    assert len(polyline(series(values), 100).gaps) == MAX_MARKS
 
 
 def test_an_empty_series_is_empty():
-    assert curve(series([]), 100).steps == []
+    assert polyline(series([]), 100).steps == []
 
 
 def test_numbers_keep_six_digits():
