@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from stabilimeter.analysis.summarize import summarize as summarize
     from stabilimeter.analysis.summary import Summary as Summary
     from stabilimeter.callbacks.monitor import StabilityMonitor as StabilityMonitor
+    from stabilimeter.callbacks.seed_spread import SeedSpread as SeedSpread
     from stabilimeter.callbacks.skip_list import SkippingSampler as SkippingSampler
     from stabilimeter.callbacks.spike_guard import SpikeGuard as SpikeGuard
     from stabilimeter.records.run import read_run as read_run
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "SeedSpread": "stabilimeter.callbacks.seed_spread",
     "SkippingSampler": "stabilimeter.callbacks.skip_list",
     "SpikeGuard": "stabilimeter.callbacks.spike_guard",
     "StabilityMonitor": "stabilimeter.callbacks.monitor",
@@ -33,6 +35,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "SeedSpread",
     "SkippingSampler",
     "SpikeGuard",
     "StabilityMonitor",

@@ -114,6 +114,7 @@ def incident_in_words(incident: Incident) -> str:
         Kind.SHIFT: f"moved to a new level, as far as {value}",
         Kind.DIVERGENCE: f"diverged, as far as {value}",
         Kind.COLLAPSE: f"collapsed to {value}",
+        Kind.OUTLIER_SEED: f"was far from its siblings, as far as {value}",
     }[incident.kind]
     if not math.isfinite(incident.baseline):
         return happened

@@ -10,7 +10,10 @@ from stabilimeter.analysis.summary import GroupSummary, RunSummary
 from stabilimeter.present.wording import size_in_noise
 from stabilimeter.stats.incident import Incident, Kind
 
-_GRAVITY = (Kind.DIVERGENCE, Kind.NONFINITE, Kind.COLLAPSE, Kind.SHIFT, Kind.EXCURSION, Kind.SPIKE)
+_GRAVITY = (
+    *(Kind.DIVERGENCE, Kind.NONFINITE, Kind.COLLAPSE, Kind.SHIFT, Kind.EXCURSION, Kind.SPIKE),
+    Kind.OUTLIER_SEED,
+)
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ def run_from(source: RunSource, *, label: str, root: Path, notes: Sequence[str] 
     said = list(notes)
     if source.source is Source.RECORD:
         manifest = read_manifest(path / RECORD_DIR / MANIFEST_FILE)
-        status = _status(manifest)
+        status = status_of(manifest)
         incidents, torn_at = read_incidents(path / RECORD_DIR / INCIDENTS_FILE)
         if torn_at is not None:
             said.append(f"{INCIDENTS_FILE}: unfinished last line left out (byte {torn_at})")
@@ -206,7 +206,8 @@ def _log_of(source: RunSource) -> tuple[EventLog | ScalarLog, Overrides | None]:
     return read_event_log(source.event_files()), None
 
 
-def _status(manifest: Manifest) -> RunStatus:
+def status_of(manifest: Manifest) -> RunStatus:
+    """How the run with this manifest stands; one without an end mark is running or has died."""
     if manifest.status is not None:
         return manifest.status
     if manifest.pid is not None:

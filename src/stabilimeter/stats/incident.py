@@ -21,6 +21,8 @@ class Kind(str, Enum):
     """Keeps getting worse, without return."""
     COLLAPSE = "collapse"
     """Falls to a constant or useless level after having been better."""
+    OUTLIER_SEED = "outlier_seed"
+    """Lies far outside of where the other seeds of the group were at the same step."""
 
 
 @dataclass(frozen=True)

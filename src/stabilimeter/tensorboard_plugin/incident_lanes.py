@@ -25,7 +25,10 @@ MAX_EVENTS = 150
 POINTS_AROUND = 60
 """Points of the signal itself on each side of an incident."""
 MAX_POINTS = 2_000
-_GRAVITY = (Kind.DIVERGENCE, Kind.NONFINITE, Kind.COLLAPSE, Kind.SHIFT, Kind.EXCURSION, Kind.SPIKE)
+_GRAVITY = (
+    *(Kind.DIVERGENCE, Kind.NONFINITE, Kind.COLLAPSE, Kind.SHIFT, Kind.EXCURSION, Kind.SPIKE),
+    Kind.OUTLIER_SEED,
+)
 
 
 def answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ export const KINDS = {
   shift: {glyph: '▬', color: '#E69F00', words: 'new level'},
   excursion: {glyph: '◆', color: '#3A8FC4', words: 'off, then back'},
   spike: {glyph: '▲', color: '#56B4E9', words: 'a few points off'},
+  outlier_seed: {glyph: '○', color: '#009E73', words: 'far from its siblings'},
 };
 
 export const STATES = {
