@@ -23,7 +23,7 @@ def test_names_and_signals_may_be_mixed():
 
 @pytest.mark.parametrize(
     ("choice", "message"),
-    [(["defaults"], "no signal is called 'defaults'; choose from default, loss_scale"), ("default", "must be a list")],
+    [(["defaults"], "no signal is called 'defaults'; choose from default, loss_spread"), ("default", "must be a list")],
 )
 def test_a_wrong_name_is_told_at_once(choice, message):
     with pytest.raises(ValueError, match=message):

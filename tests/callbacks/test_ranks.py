@@ -47,7 +47,7 @@ def test_two_ranks_record_what_one_process_does(kind, alone, tmp_path):
     assert "collectives 3" in done.stdout  # 12 steps, a flush at 5, at 10 and at the end
 
 
-def test_two_ranks_are_two_micro_batches_for_the_noise_scale(tmp_path):
+def test_two_ranks_are_two_micro_batches(tmp_path):
     runs = {}
     for kind in ("ddp", "accumulated", "one", "sharded"):
         done = trained(kind, tmp_path / kind)
@@ -60,6 +60,12 @@ def test_two_ranks_are_two_micro_batches_for_the_noise_scale(tmp_path):
         np.testing.assert_allclose(runs["ddp"][key].values, expected.values, rtol=1e-4, err_msg=key)
         assert key not in runs["one"]
         assert key not in runs["sharded"]
+    spread = runs["accumulated"]["train/loss_var_micro_batches"]
+    assert spread.steps.tolist() == list(range(12))
+    for kind in ("ddp", "sharded"):
+        np.testing.assert_array_equal(runs[kind]["train/loss_var_ranks"].steps, spread.steps)
+        np.testing.assert_allclose(runs[kind]["train/loss_var_ranks"].values, spread.values, rtol=1e-4)
+    assert "train/loss_var_ranks" not in runs["accumulated"]
 
 
 def test_no_rank_waits_for_one_that_has_failed(tmp_path):

@@ -45,6 +45,7 @@ class Buffer:
     ) -> None:
         self._shared = [kind is not Reduction.RANK_ZERO for kind in reductions]
         self._is_norm = [sharded and kind is Reduction.ROOT_SUM_SQUARE for kind in reductions]
+        self._is_variance = [kind is Reduction.VARIANCE for kind in reductions]
         self._world_size = world_size
         self._sharded = sharded
         self._device = device
@@ -78,6 +79,8 @@ class Buffer:
         values = np.empty((num_rows, len(columns)))
         sent: list[int] = []
         scalars: list[Tensor] = []
+        if not together:  # one rank has no variance
+            columns = [[None] * num_rows if spread else c for c, spread in zip(columns, self._is_variance, strict=True)]
         for i, column in enumerate(columns):
             if (together and self._shared[i]) or any(isinstance(value, Tensor) for value in column):
                 sent.append(i)
@@ -92,13 +95,26 @@ class Buffer:
             if together:
                 norms = [self._is_norm[i] for i in sent for _ in range(num_rows)]
                 norms += [self._sharded] * (len(flat) - len(norms))
+                squares = flat[: num_rows * len(sent)].view(len(sent), num_rows)[self._variances(sent)].square()
+                flat = torch.cat([flat, squares.flatten()])
+                norms += [False] * squares.numel()
                 flat = combined_over_ranks(flat, torch.tensor(norms, device=flat.device), self._world_size)
             host = flat.cpu().numpy().astype(np.float64)
         values[:, sent] = host[: num_rows * len(sent)].reshape(len(sent), num_rows).T
+        if together:
+            spread = [sent[k] for k in self._variances(sent)]
+            squares_at = len(host) - num_rows * len(spread)
+            mean_squares = host[squares_at:].reshape(len(spread), num_rows).T
+            unbiased = self._world_size / (self._world_size - 1)
+            values[:, spread] = unbiased * np.maximum(mean_squares - values[:, spread] ** 2, 0.0)
         ends = num_rows * len(sent) + np.cumsum([0] + [vector.numel() for vector in vectors])
         arrived = [host[start:end] for start, end in pairwise(ends)]
         measured = np.array([[value is not None for value in column] for column in columns], dtype=bool)
         return Measurements(values, measured.reshape(len(columns), num_rows).T, arrived)
+
+    def _variances(self, sent: Sequence[int]) -> list[int]:
+        """Which of the columns ``sent`` to the other ranks become a variance."""
+        return [k for k, i in enumerate(sent) if self._is_variance[i]]
 
     def _as_tensors(self, column: Sequence[Measured]) -> list[Tensor]:
         """The values of a column as 0-d tensors on one device, NaN where there is none."""

@@ -7,11 +7,13 @@ from stabilimeter.callbacks.signals import DEFAULT_SIGNALS
 from stabilimeter.callbacks.signals.adam_rms import ADAM_LAYER_RMS, ADAM_RMS_MAX
 from stabilimeter.callbacks.signals.data_wait import DATA_WAIT
 from stabilimeter.callbacks.signals.loss_scale import LOSS_SCALE, OVERFLOW
+from stabilimeter.callbacks.signals.loss_spread import LOSS_VARIANCE_OVER_MICRO_BATCHES, LOSS_VARIANCE_OVER_RANKS
 from stabilimeter.callbacks.signals.noise_scale import GRADIENT_SQUARE, NOISE_SCALE, NOISE_TRACE
 from stabilimeter.callbacks.signals.overflow_count import OVERFLOW_COUNT
 
 CATALOGUE: Mapping[str, tuple[AnySignal, ...]] = {
     "default": DEFAULT_SIGNALS,
+    "loss_spread": (LOSS_VARIANCE_OVER_MICRO_BATCHES, LOSS_VARIANCE_OVER_RANKS),
     "loss_scale": (LOSS_SCALE, OVERFLOW, OVERFLOW_COUNT),
     "data_wait": (DATA_WAIT,),
     "adam_rms": (ADAM_RMS_MAX, ADAM_LAYER_RMS),

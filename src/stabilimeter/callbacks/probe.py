@@ -32,8 +32,13 @@ class Probe(Protocol):
     weights, gradients, buffers and random states alone.
     """
 
-    def prepare(self, *, strided: bool) -> None:
-        """The last step is over; ``strided`` tells whether strided signals will be measured in the next one."""
+    def prepare(self, *, stride_index: int | None) -> None:
+        """The last step is over.
+
+        Args:
+            stride_index: How many times strided signals have been measured before the next step if they will be
+                measured in it, counted from the beginning of the run; None if they will not.
+        """
 
     def pause(self) -> None:
         """Time spent until now belongs to no step."""

@@ -30,6 +30,7 @@ class Reduction(str, Enum):
     """How the values of several ranks become one."""
 
     MEAN = "mean over ranks"
+    VARIANCE = "unbiased variance over ranks; nothing with one rank"
     ROOT_SUM_SQUARE = "root of the sum of squares over shards; equal on all ranks if nothing is sharded"
     RANK_ZERO = "rank 0"
 

@@ -181,8 +181,9 @@ class Track:
 
     def prepare_probes(self) -> None:
         """Tell the probes what comes next."""
+        index, rest = divmod(self.num_steps, self._stride)
         for probe in self._probes.values():
-            probe.prepare(strided=self.num_steps % self._stride == 0)
+            probe.prepare(stride_index=None if rest else index)
 
     def remove_probes(self) -> None:
         """Detach the probes."""

@@ -2,6 +2,8 @@
 
 LOSS = "train/loss"
 LOSS_VAR = "train/loss_var"
+LOSS_VAR_MICRO_BATCHES = "train/loss_var_micro_batches"
+LOSS_VAR_RANKS = "train/loss_var_ranks"
 LOSS_NOISE = "train/loss_noise"
 GRAD_NORM = "grad/norm"
 GRAD_NORM_CLIPPED = "grad/norm_clipped"

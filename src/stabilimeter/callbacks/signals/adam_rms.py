@@ -62,7 +62,7 @@ class AdamMoments:
         absent = torch.zeros_like(next(iter(found.values())))
         return torch.stack([found.get(id(p), absent).to(absent.device) for p in self._layers])
 
-    def prepare(self, *, strided: bool) -> None:
+    def prepare(self, *, stride_index: int | None) -> None:
         """A gradient scaler may leave the next step out."""
         self._has_stepped, self._found = False, None
 

@@ -42,7 +42,7 @@ class DataWait:
         waited, self._waited_s = self._waited_s, 0.0
         return waited
 
-    def prepare(self, *, strided: bool) -> None:
+    def prepare(self, *, stride_index: int | None) -> None:
         """Nothing to prepare."""
 
     def pause(self) -> None:

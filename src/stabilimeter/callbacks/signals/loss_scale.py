@@ -29,7 +29,7 @@ class LossScale:
         now = self.now()
         return None if now is None or self._before is None else now < self._before
 
-    def prepare(self, *, strided: bool) -> None:
+    def prepare(self, *, stride_index: int | None) -> None:
         """Remember the scale that the next step begins with."""
         self._before = self.now()
 

@@ -38,11 +38,11 @@ class MicroBatchGradients:
         self._norms: list[Tensor] = []
         self._counts: dict[int, int] = {}
 
-    def prepare(self, *, strided: bool) -> None:
+    def prepare(self, *, stride_index: int | None) -> None:
         """Attach the hooks, or detach them."""
         self.remove()
         self._norms, self._counts = [], {}
-        if not strided or not self._automatic:
+        if stride_index is None or not self._automatic:
             return
         parameters = list(dict.fromkeys(p for group in self._optimizer.param_groups for p in group["params"]))
         if not is_sharded(parameters, self._trainer.strategy):
