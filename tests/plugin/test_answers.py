@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from tests.plugin.conftest import HOSTILE, N, Tab, write_sweep
+from tests.plugin.conftest import HOSTILE, N, Tab, write_run, write_sweep
 
 from stabilimeter.analysis.summarize import summarize
 from stabilimeter.present.publish import summary_json
@@ -228,7 +228,7 @@ def test_runs_are_shown_before_they_are_judged(tmp_path, monkeypatch):
 
     monkeypatch.setattr("stabilimeter.tensorboard_plugin.live_sweep.summarize", slow)
     tab = Tab(tmp_path)
-    status = tab.wait(lambda status: status["version"])
+    status = tab.wait(lambda status: status["version"] >= 2)  # the first has no series yet
     assert (status["is_scored"], status["total"]) == (False, 6)
     overview = tab.get("overview")
     assert [sentence["text"] for sentence in overview["headline"]] == [
@@ -242,3 +242,83 @@ def test_runs_are_shown_before_they_are_judged(tmp_path, monkeypatch):
     tab.wait()
     assert tab.get("overview")["headline"][0]["text"] == "Failed: 1 of 3 seeds of lr=1.0."
     assert tab.get("curves", group="lr=1.0", tag="train/loss")["band"] == early["band"]
+
+
+def test_the_first_sight_needs_no_series(tmp_path, monkeypatch):
+    write_sweep(tmp_path)
+    may_go_on = threading.Event()
+
+    def slow(*args, with_series=True, **options):
+        assert not with_series or may_go_on.wait(60)
+        return read_sweep(*args, with_series=with_series, **options)
+
+    monkeypatch.setattr("stabilimeter.tensorboard_plugin.live_sweep.read_sweep", slow)
+    tab = Tab(tmp_path)
+    tab.wait(lambda status: status["version"] == 1)
+    overview = tab.get("overview")
+    assert [(group["label"], len(group["seeds"])) for group in overview["groups"]] == [("lr=0.1", 3), ("lr=1.0", 3)]
+    assert overview["tags"] == []
+    may_go_on.set()
+    tab.wait()
+    assert tab.get("overview")["tags"]
+
+
+def test_groups_appear_as_they_are_judged_and_the_result_is_that_of_the_whole(tmp_path, monkeypatch):
+    write_sweep(tmp_path)
+    may_go_on = threading.Event()
+
+    def slow(sweep, **options):
+        assert sweep.groups[0].label == "lr=0.1" or may_go_on.wait(60)
+        return summarize(sweep, **options)
+
+    monkeypatch.setattr("stabilimeter.tensorboard_plugin.live_sweep.summarize", slow)
+    monkeypatch.setattr("stabilimeter.tensorboard_plugin.live_sweep.SHOW_EVERY_S", 0.0)
+    tab = Tab(tmp_path)
+    tab.wait(lambda status: status["version"] >= 3)
+    overview = tab.get("overview")
+    assert [sentence["text"] for sentence in overview["headline"]] == [
+        "6 runs in 2 groups; 1 of 2 judged so far.",
+        "No seed failed: lr=0.1.",
+    ]
+    assert {(group["label"], group["seeds"][0]["state"]) for group in overview["groups"]} == {
+        ("lr=0.1", "ok"),
+        ("lr=1.0", "pending"),
+    }
+    assert overview["failed"] == []
+    may_go_on.set()
+    tab.wait()
+    whole = summarize(read_sweep(tmp_path), rng=np.random.default_rng(0))
+    assert tab.get("summary") == json.loads(summary_json(whole))
+
+
+def test_only_groups_with_news_are_judged_again(tmp_path, monkeypatch):
+    write_sweep(tmp_path)
+    tab = Tab(tmp_path)
+    tab.wait()
+    judged = []
+
+    def noted(sweep, **options):
+        judged.append(sweep.groups[0].label)
+        return summarize(sweep, **options)
+
+    monkeypatch.setattr("stabilimeter.tensorboard_plugin.live_sweep.summarize", noted)
+    write_run(tmp_path, "lr=1.0", 3)
+    version = tab.get("status")["version"]
+    tab.wait(lambda status: status["version"] > version)
+    assert judged == ["lr=1.0"]
+    whole = summarize(read_sweep(tmp_path), rng=np.random.default_rng(0))
+    assert tab.get("summary") == json.loads(summary_json(whole))
+
+
+def test_a_run_that_cannot_be_read_is_said_and_the_others_are_shown(tmp_path):
+    write_sweep(tmp_path)
+    (broken,) = (tmp_path / "lr=0.1" / "seed=0" / "stability").glob("*tfevents*")
+    content = bytearray(broken.read_bytes())
+    content[len(content) // 2] ^= 255
+    broken.write_bytes(content)
+    tab = Tab(tmp_path)
+    assert tab.wait()["error"] is None
+    overview = tab.get("overview")
+    assert overview["headline"][0] == {"tone": "bad", "text": "1 run could not be read: see the notes."}
+    assert "seed=0 could not be read" in overview["notes"][0]["text"]
+    assert sorted(len(group["seeds"]) for group in overview["groups"]) == [2, 3]

@@ -23,7 +23,8 @@ def overview(build, *groups):
     sweep = Sweep(
         Path("logs"), tuple(RunGroup(group.key, group.label, tuple(map(empty, group.runs))) for group in groups)
     )
-    return answer(Snapshot(1, sweep, build.summary(*groups)), {})
+    judged = frozenset(group.label for group in groups)
+    return answer(Snapshot(1, sweep, build.summary(*groups), judged), {})
 
 
 def headline(build, *groups):

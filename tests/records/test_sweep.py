@@ -198,6 +198,18 @@ def test_progress_counts_every_run(tmp_path, event_file):
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
+def test_a_first_look_groups_alike_without_any_series(tmp_path, event_file):
+    for seed in (1, 2):
+        event_file(LOSS, folder=f"foreign/seed{seed}")
+    event_file(LOSS, folder="other/seed1")
+    whole, first = read_sweep(tmp_path), read_sweep(tmp_path, with_series=False)
+    for one, other in zip(whole.groups, first.groups, strict=True):
+        assert (one.key, one.label) == (other.key, other.label)
+        assert [(run.path, run.seed) for run in one.runs] == [(run.path, run.seed) for run in other.runs]
+    assert {len(run) for group in first.groups for run in group.runs} == {0}
+    assert {len(run) for group in whole.groups for run in group.runs} == {1}
+
+
 def test_a_single_file_or_run_is_a_sweep_of_one(tmp_path, event_file):
     path = event_file(LOSS, folder="runs/study_1")
     for given in (path, path.parent):

@@ -1,14 +1,14 @@
 """From a sweep to its summary."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from stabilimeter.analysis.group import Options, summarize_group
 from stabilimeter.analysis.primary import check_metric
-from stabilimeter.analysis.summary import Summary
+from stabilimeter.analysis.summary import GroupSummary, Summary
 from stabilimeter.records.sweep import Sweep
 from stabilimeter.stats.stability import HalfPoints
 
@@ -70,10 +70,15 @@ def summarize(
             on_progress(next(done), total)
 
     groups = [summarize_group(group, options, on_run) for group in sweep.groups]
+    return joined(sweep, groups, options.half_points)
+
+
+def joined(sweep: Sweep, groups: Sequence[GroupSummary], half_points: HalfPoints | None = None) -> Summary:
+    """The summary of a sweep whose groups have been summarised one by one, in the order of the sweep."""
     primaries = {group.primary_metric for group in groups}
     common = primaries.pop() if len(primaries) == 1 else None
     notes = list(sweep.notes)
     if primaries:
         listed = ", ".join(f"{group.label}: {group.primary_metric}" for group in groups)
         notes.append(f"groups have different primary metrics: {listed}")
-    return Summary(common, tuple(groups), tuple(notes), options.half_points)
+    return Summary(common, tuple(groups), tuple(notes), half_points or HalfPoints())

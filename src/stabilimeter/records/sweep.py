@@ -47,6 +47,7 @@ def read_sweep(
     group_by: Literal["config", "parent"] = "config",
     on_progress: Callable[[int, int], None] | None = None,
     on_unreadable: Callable[[Path, Exception], None] | None = None,
+    with_series: bool = True,
 ) -> Sweep:
     """All runs at ``path`` and below.
 
@@ -58,6 +59,8 @@ def read_sweep(
         on_progress: Called with the number of runs read so far and in all.
         on_unreadable: Called with the path of a run that cannot be read and the reason; the run is then left out, as
             one may want while it is being written. Default: such a run is an error.
+        with_series: False for a first look at what runs there are: series are left out, and so is what only the log of
+            a run tells about it (the settings of an MLflow run).
 
     Raises:
         RecordError: if there is no run, or one that cannot be read.
@@ -75,7 +78,7 @@ def read_sweep(
     runs = []
     for done, source in enumerate(sources):
         try:
-            runs.append(run_from(source, label=labels[done], root=root))
+            runs.append(run_from(source, label=labels[done], root=root, with_series=with_series))
         except (RecordError, OSError) as error:
             if on_unreadable is None:
                 raise

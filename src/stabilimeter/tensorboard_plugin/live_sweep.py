@@ -1,9 +1,10 @@
 """The log folder as it was last read, and read again when its files change."""
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from stabilimeter.analysis.first_movers import FailedSeed, failed_seeds
 from stabilimeter.analysis.primary import UnknownMetricError
-from stabilimeter.analysis.summarize import summarize
+from stabilimeter.analysis.summarize import joined, summarize
 from stabilimeter.analysis.summary import GroupSummary, RunSummary, Summary
 from stabilimeter.records.discovery import find_runs
 from stabilimeter.records.manifest import RECORD_DIR
@@ -20,7 +21,7 @@ from stabilimeter.records.record_error import RecordError
 from stabilimeter.records.run import Run
 from stabilimeter.records.sweep import RunGroup, Sweep, read_sweep
 from stabilimeter.tensorboard_plugin.question import QuestionError
-from stabilimeter.tensorboard_plugin.unscored import unscored
+from stabilimeter.tensorboard_plugin.unscored import unscored_group
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +30,14 @@ Progress = Callable[[int, int], None]
 LOOK_EVERY_S = 3.0
 IDLE_AFTER_S = 30.0
 """Nobody looks at the tab any more: stop looking at the files."""
+SHOW_EVERY_S = 1.5
+"""While groups are judged for the first time, those that have been are shown this often."""
 STATUS_EVERY_S = 30.0
 """A run that dies writes nothing: while something runs, read again this often even if no file has changed."""
+
+
+Files = Mapping[Path, tuple[tuple[str, int, int], ...]]
+"""The files of each run with their sizes and times."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,15 +46,22 @@ class Snapshot:
 
     Attributes:
         version: Grows with each snapshot, from 1.
-        sweep: The runs.
+        sweep: The runs; at first sight of a folder without their series.
         summary: What is known about them.
-        is_scored: Whether ``summary`` is complete; at first sight of a folder runs are shown before they are judged.
+        judged: Labels of the groups whose summary is complete; at first sight runs are shown before they are judged.
+        unreadable: One line for each run that could not be read.
     """
 
     version: int
     sweep: Sweep
     summary: Summary
-    is_scored: bool = True
+    judged: frozenset[str]
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether every group has been judged."""
+        return len(self.judged) == len(self.summary.groups)
 
     def group(self, label: str) -> tuple[RunGroup, GroupSummary]:
         """A group by its label.
@@ -74,8 +88,11 @@ class Snapshot:
 
     @cached_property
     def failed(self) -> tuple[FailedSeed, ...]:
-        """Every failed seed, and what moved first in it."""
-        return failed_seeds(self.sweep, self.summary)
+        """Every failed seed of the groups that have been judged, and what moved first in it."""
+        pairs = zip(self.sweep.groups, self.summary.groups, strict=True)
+        known = [(group, own) for group, own in pairs if own.label in self.judged]
+        sweep = replace(self.sweep, groups=tuple(group for group, _ in known))
+        return failed_seeds(sweep, replace(self.summary, groups=tuple(own for _, own in known)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +127,9 @@ class LiveSweep:
         self._lock = threading.Lock()
         self._asked_at = 0.0
         self._thread: threading.Thread | None = None
-        self._seen: Hashable = None
+        self._seen: Files | None = None
         self._read_at = 0.0
+        self._known: dict[Hashable, GroupSummary] = {}
 
     def state(self) -> State:
         """How the reading stands now; somebody looks, so it goes on."""
@@ -133,9 +151,9 @@ class LiveSweep:
             if "://" in self.folder or not self.folder:
                 raise RecordError("the Stability tab reads local folders: start TensorBoard with --logdir FOLDER")
             self._set(doing=self._state.doing or ("looking for runs" if self._state.snapshot is None else None))
-            seen = _fingerprint(Path(self.folder))
+            seen = _files(Path(self.folder))
             if seen != self._seen or self._is_due():
-                self._read()
+                self._read(seen)
                 self._seen, self._read_at = seen, time.monotonic()
         except (RecordError, UnknownMetricError, OSError) as error:
             self._set(doing=None, error=" ".join(str(error).split()))
@@ -148,34 +166,69 @@ class LiveSweep:
         is_running = snapshot is not None and any(group.n_running for group in snapshot.summary.groups)
         return is_running and time.monotonic() - self._read_at > STATUS_EVERY_S
 
-    def _read(self) -> None:
+    def _read(self, files: Files) -> None:
         def on_progress(doing: str) -> Progress:
             return lambda done, total: self._set(doing=doing, done=done, total=total)
 
-        sweep = read_sweep(self.folder, on_progress=on_progress("reading runs"))
-        last = self._state.snapshot
-        version = 1 if last is None else last.version + 1
-        if last is None:
-            first_sight = Snapshot(version, sweep, unscored(sweep), is_scored=False)
-            self._set(snapshot=first_sight, error=None)
-        summary = summarize(sweep, rng=np.random.default_rng(0), on_progress=on_progress("summarising runs"))
-        snapshot = Snapshot(version + 1, sweep, summary)
-        self._set(snapshot=snapshot, doing=None, error=None)
+        is_new = self._state.snapshot is None
+        if is_new:
+            first_sight = read_sweep(self.folder, on_unreadable=lambda *_: None, with_series=False)
+            if first_sight.groups:
+                self._show(first_sight, {})
+        unreadable: list[str] = []
+        sweep = read_sweep(
+            self.folder,
+            on_progress=on_progress("reading runs"),
+            on_unreadable=lambda path, error: unreadable.append(f"{path} could not be read: {error}"),
+        )
+        if not sweep.groups:
+            raise RecordError("; ".join(unreadable))
+        self._judge(sweep, files, tuple(unreadable), is_new=is_new, on_progress=on_progress("judging runs"))
+
+    def _judge(
+        self, sweep: Sweep, files: Files, unreadable: tuple[str, ...], *, is_new: bool, on_progress: Progress
+    ) -> None:
+        """Summarise the groups of which anything has changed, one after the other."""
+        known: dict[Hashable, GroupSummary] = {}
+        judged: dict[str, GroupSummary] = {}
+        done, total = 0, sum(len(group.runs) for group in sweep.groups)
+        shown_at = -math.inf
+        for group in sweep.groups:
+            if is_new and time.monotonic() - shown_at > SHOW_EVERY_S:
+                self._show(sweep, judged, unreadable)
+                shown_at = time.monotonic()
+            on_progress(done, total)
+            key = (group.label, *((run.path, run.status, files.get(run.path)) for run in group.runs))
+            own = self._known.get(key)
+            if own is None:
+                own = summarize(Sweep(sweep.path, (group,)), rng=np.random.default_rng(0)).groups[0]
+            known[key] = judged[group.label] = own
+            done += len(group.runs)
+        self._known = known
+        self._show(sweep, judged, unreadable, doing=None)
+
+    def _show(
+        self, sweep: Sweep, judged: Mapping[str, GroupSummary], unreadable: tuple[str, ...] = (), **changes: object
+    ) -> None:
+        """A new snapshot; groups that have not been judged are shown as they are."""
+        groups = [judged.get(group.label) or unscored_group(group, sweep) for group in sweep.groups]
+        version = 1 if self._state.snapshot is None else self._state.snapshot.version + 1
+        snapshot = Snapshot(version, sweep, joined(sweep, groups), frozenset(judged), unreadable)
+        self._set(snapshot=snapshot, error=None, **changes)
 
     def _set(self, **changes: object) -> None:
         with self._lock:
             self._state = replace(self._state, **changes)  # type: ignore[arg-type]
 
 
-def _fingerprint(folder: Path) -> Hashable:
-    """Changes when a file that a run is read from changes."""
-    found = []
+def _files(folder: Path) -> Files:
+    """The files that each run is read from, as they are now."""
+    found = {}
     for source in find_runs(folder):
         record = source.path / RECORD_DIR
         files = source.event_files()
         if record.is_dir():
             files += [entry for entry in record.iterdir() if entry.suffix in (".json", ".jsonl")]
-        for file in sorted(files):
-            status = file.stat()
-            found.append((str(file), status.st_size, status.st_mtime_ns))
-    return tuple(found)
+        states = [(str(file), file.stat()) for file in sorted(files)]
+        found[source.path] = tuple((name, state.st_size, state.st_mtime_ns) for name, state in states)
+    return found

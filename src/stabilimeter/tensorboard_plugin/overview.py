@@ -5,7 +5,7 @@ from typing import Any
 
 from stabilimeter.analysis.first_movers import FailedSeed, Mover
 from stabilimeter.analysis.roles import roles_in
-from stabilimeter.analysis.summary import GroupSummary, RunSummary, Summary
+from stabilimeter.analysis.summary import GroupSummary, RunSummary
 from stabilimeter.present.metric_table import metric_tags
 from stabilimeter.present.ranking import Named, named_groups
 from stabilimeter.present.score_tables import COMPONENTS, marked_score
@@ -37,14 +37,17 @@ def answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str, Any]:
     return {
         "version": snapshot.version,
         "is_scored": snapshot.is_scored,
-        "headline": _headline(named) if snapshot.is_scored else _first_sight(named),
+        "headline": _headline(snapshot, named),
         "common": common,
-        "groups": [_group(label, group, losses[group.label], is_scored=snapshot.is_scored) for label, group in named],
+        "groups": [
+            _group(label, group, losses[group.label], is_judged=group.label in snapshot.judged)
+            for label, group in named
+        ],
         "failed": [_failed(seed, short) for seed in snapshot.failed],
         "components": list(COMPONENTS.values()),
         "tags": _tags(snapshot),
         "vectors": sorted({key for group in snapshot.sweep.groups for run in group.runs for key in run.vector_keys()}),
-        "notes": _notes(named, summary),
+        "notes": _notes(snapshot, named),
     }
 
 
@@ -77,22 +80,32 @@ def seed_state(run: RunSummary) -> str:
     return UNFINISHED.get(run.status) or ("failed" if run.failed else "ok")
 
 
-def _first_sight(named: Sequence[Named]) -> list[dict[str, str]]:
-    n_runs = sum(group.n_runs for _, group in named)
-    text = f"{count(n_runs, 'run')} in {count(len(named), 'group')}; the scores are being computed."
-    return [{"tone": "plain", "text": text}]
+def _headline(snapshot: Snapshot, named: Sequence[Named]) -> list[dict[str, str]]:
+    """What is known so far, in sentences with their tone."""
+    sentences = []
+    if snapshot.unreadable:
+        text = f"{count(len(snapshot.unreadable), 'run')} could not be read: see the notes."
+        sentences.append(("bad", text))
+    if not snapshot.is_scored:
+        n_runs = sum(group.n_runs for _, group in named)
+        text = f"{count(n_runs, 'run')} in {count(len(named), 'group')}; "
+        n_judged = len(snapshot.judged)
+        text += f"{n_judged} of {len(named)} judged so far." if n_judged else "the scores are being computed."
+        sentences.append(("plain", text))
+    sentences += _outcome([pair for pair in named if pair[1].label in snapshot.judged])
+    return [{"tone": tone, "text": text} for tone, text in sentences]
 
 
-def _headline(named: Sequence[Named]) -> list[dict[str, str]]:
+def _outcome(named: Sequence[Named]) -> list[tuple[str, str]]:
     broken = sorted((pair for pair in named if pair[1].n_failed), key=lambda pair: -pair[1].n_failed)
     whole = [pair for pair in named if not pair[1].n_failed]
     sentences = []
     if broken:
         counts = [f"{group.n_failed} of {count(len(finished(group)), 'seed')} of {label}" for label, group in broken]
-        sentences.append({"tone": "bad", "text": f"Failed: {listed(counts, MAX_NAMED)}."})
+        sentences.append(("bad", f"Failed: {listed(counts, MAX_NAMED)}."))
     if whole and any(finished(group) for _, group in whole):
         names = listed([label for label, _ in whole], MAX_NAMED)
-        sentences.append({"tone": "good", "text": f"No seed failed: {names}."})
+        sentences.append(("good", f"No seed failed: {names}."))
     scored = [pair for pair in named if pair[1].stability.score is not None]
     if len(scored) > 1:
         best, least = scored[0], min(scored, key=lambda pair: pair[1].stability.score or 0.0)
@@ -100,14 +113,14 @@ def _headline(named: Sequence[Named]) -> list[dict[str, str]]:
             text = (
                 f"Most stable: {best[0]}, {marked_score(best[1])} of 100. Least: {least[0]}, {marked_score(least[1])}."
             )
-            sentences.append({"tone": "plain", "text": text})
+            sentences.append(("plain", text))
     n_running = sum(group.n_running for _, group in named)
     if n_running:
-        sentences.append({"tone": "plain", "text": f"{count(n_running, 'seed')} still running: figures will change."})
+        sentences.append(("plain", f"{count(n_running, 'seed')} still running: figures will change."))
     return sentences
 
 
-def _group(label: str, group: GroupSummary, loss: str | None, *, is_scored: bool) -> dict[str, Any]:
+def _group(label: str, group: GroupSummary, loss: str | None, *, is_judged: bool) -> dict[str, Any]:
     stability = group.stability
     tag = group.primary_metric
     metric = group.metrics.get(tag) if tag is not None else None
@@ -126,12 +139,12 @@ def _group(label: str, group: GroupSummary, loss: str | None, *, is_scored: bool
             {
                 "path": run.path,
                 "name": seed_name(run),
-                "state": seed_state(run) if is_scored else "pending",
+                "state": seed_state(run) if is_judged else "pending",
                 "why": why(run),
             }
             for run in group.runs
         ],
-        "seeds_text": seeds_in_words(group) if is_scored else count(group.n_runs, "seed"),
+        "seeds_text": seeds_in_words(group) if is_judged else count(group.n_runs, "seed"),
         "n_failed": group.n_failed,
         "primary": tag,
         "primary_head": printable(tag or ""),
@@ -140,7 +153,7 @@ def _group(label: str, group: GroupSummary, loss: str | None, *, is_scored: bool
         "primary_value": None if metric is None else metric.mean,
         "spread": None if survivors is None else survivors.sd,
         "spread_text": number(None if survivors is None else survivors.sd, 2),
-        "n_incidents": sum(len(run.incidents) for run in group.runs) if is_scored else None,
+        "n_incidents": sum(len(run.incidents) for run in group.runs) if is_judged else None,
         "points_lost": [
             {"name": words, "value": stability.points_lost.get(key, 0.0), "text": _lost(group, key)}
             for key, words in COMPONENTS.items()
@@ -182,8 +195,8 @@ def _tags(snapshot: Snapshot) -> list[str]:
     return [tag for tag in dict.fromkeys(first) if tag in known]
 
 
-def _notes(named: Sequence[Named], summary: Summary) -> list[dict[str, str]]:
-    notes = [{"group": "all", "text": printable(note)} for note in summary.notes]
+def _notes(snapshot: Snapshot, named: Sequence[Named]) -> list[dict[str, str]]:
+    notes = [{"group": "all", "text": printable(note)} for note in (*snapshot.unreadable, *snapshot.summary.notes)]
     for label, group in named:
         reasons = [group.stability.reason] if group.stability.reason else []
         notes += [{"group": label, "text": printable(note)} for note in dict.fromkeys([*reasons, *group.notes])]

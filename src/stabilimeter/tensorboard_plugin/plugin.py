@@ -6,8 +6,10 @@ which it is built) are imported here; everything else is imported when the tab f
 then is told in the tab.
 """
 
+import importlib
 import json
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path, PurePosixPath
@@ -36,12 +38,15 @@ class StabilityPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
         flags = getattr(context, "flags", None)
         self._log_folder: str = getattr(flags, "logdir", None) or getattr(context, "logdir", None) or ""
         self._live: LiveSweep | None = None
+        self._making = threading.Lock()
+        self._warm_up: threading.Thread | None = None
 
     def get_plugin_apps(self) -> Mapping[str, Callable[..., Any]]:
         """The routes below ``/data/plugin/stability``: the files of the tab, and its data."""
         static = resources.files("stabilimeter.tensorboard_plugin") / "static"
         files = [entry for entry in static.iterdir() if PurePosixPath(entry.name).suffix in CONTENT_TYPES]
         apps = {f"/{entry.name}": _file_app(entry.name, entry.read_bytes()) for entry in files}
+        apps["/index.js"] = self._starting(apps["/index.js"])
         return {**apps, **{f"/data/{name}": self._data_app(name) for name in ANSWERS}}
 
     def is_active(self) -> bool:
@@ -63,8 +68,24 @@ class StabilityPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
         return ("scalars",)
 
     def frontend_metadata(self) -> base_plugin.FrontendMetadata:
-        """Name of the tab, and its module."""
+        """Name of the tab, and its module.
+
+        TensorBoard asks for it when somebody opens its page: time to import what the tab needs, beside the seconds that
+        the page takes to load.
+        """
+        if self._warm_up is None:
+            self._warm_up = threading.Thread(target=_import_the_rest, name="stability-warm-up", daemon=True)
+            self._warm_up.start()
         return base_plugin.FrontendMetadata(es_module_path="/index.js", tab_name="Stability", disable_reload=True)
+
+    def _starting(self, app: Callable[..., Any]) -> Callable[..., Any]:
+        """An app that also starts the reading: somebody opens the tab, and will ask as soon as its files are there."""
+
+        def start(*arguments: Any) -> Any:
+            threading.Thread(target=self._answer, args=("status", {}), name="stability-start", daemon=True).start()
+            return app(*arguments)
+
+        return start
 
     def _data_app(self, name: str) -> Callable[..., Any]:
         @wrappers.Request.application
@@ -77,16 +98,26 @@ class StabilityPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
 
     def _answer(self, name: str, arguments: Mapping[str, str]) -> tuple[int, str]:
         """Status code and JSON text; whatever goes wrong is one line for the tab, the rest is in TensorBoard's log."""
+        if self._warm_up is not None:
+            self._warm_up.join()  # an import that fails in another thread would give this one half a module
         try:
             from stabilimeter.tensorboard_plugin.answers import answer
             from stabilimeter.tensorboard_plugin.live_sweep import LiveSweep
 
-            if self._live is None:
-                self._live = LiveSweep(self._log_folder)
+            with self._making:
+                if self._live is None:
+                    self._live = LiveSweep(self._log_folder)
             return answer(self._live, name, arguments)
         except Exception as error:
             logger.exception("the Stability tab cannot answer %s", name)
             return 500, json.dumps({"error": f"{type(error).__name__}: {error}".replace("\n", " ")})
+
+
+def _import_the_rest() -> None:
+    try:
+        importlib.import_module("stabilimeter.tensorboard_plugin.answers")
+    except ImportError as error:  # the tab will say so to whoever opens it
+        logger.info("the Stability tab cannot be imported: %s", error)
 
 
 def _file_app(name: str, content: bytes) -> Callable[..., Any]:

@@ -1,6 +1,6 @@
-"""A summary of runs that have been read but not judged: scores take longer than a reader of the tab wants to wait."""
+"""A summary of runs that have not been judged: scores take longer than a reader of the tab wants to wait."""
 
-from stabilimeter.analysis.summary import GroupSummary, RunSummary, Stability, Summary
+from stabilimeter.analysis.summary import GroupSummary, RunSummary, Stability
 from stabilimeter.records.manifest import RunStatus
 from stabilimeter.records.run import Run
 from stabilimeter.records.sweep import RunGroup, Sweep
@@ -8,12 +8,8 @@ from stabilimeter.records.sweep import RunGroup, Sweep
 REASON = "being computed"
 
 
-def unscored(sweep: Sweep) -> Summary:
-    """The runs of a sweep by group, nothing said about them."""
-    return Summary(None, tuple(_group(group, sweep) for group in sweep.groups), sweep.notes)
-
-
-def _group(group: RunGroup, sweep: Sweep) -> GroupSummary:
+def unscored_group(group: RunGroup, sweep: Sweep) -> GroupSummary:
+    """The runs of a group of a sweep, nothing said about them."""
     return GroupSummary(
         key=group.key,
         label=group.label,

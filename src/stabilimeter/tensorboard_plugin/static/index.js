@@ -10,10 +10,12 @@ import * as overview from './overview.js';
 import * as seeds from './seeds.js';
 
 const ASK_EVERY_MS = 3000;
+const ASK_SOON_MS = 300;  // while the runs are read and judged
+const ASK_FIRST_MS = 100;
 const CHOOSING_MS = 6000;
 const VIEWS = [
   {name: 'overview', title: 'Overview', module: overview, has: () => true},
-  {name: 'seeds', title: 'Seeds', module: seeds, has: () => true},
+  {name: 'seeds', title: 'Seeds', module: seeds, has: (about) => about.tags.length > 0},
   {name: 'incidents', title: 'Incidents', module: incidents, has: (about) => about.is_scored},
   {name: 'layers', title: 'Layers', module: layers, has: (about) => about.is_scored && about.vectors.length > 0},
   {name: 'checkpoints', title: 'Checkpoints', module: checkpoints,
@@ -64,7 +66,7 @@ class Tab {
       this.news.classList.add('bad');
       if (!this.about) this.main.replaceChildren(h('p', {class: 'message bad', role: 'alert'}, error.message));
     }
-    setTimeout(() => this.ask(), this.about?.is_scored ? ASK_EVERY_MS : 300);
+    setTimeout(() => this.ask(), this.about?.is_scored ? ASK_EVERY_MS : this.about ? ASK_SOON_MS : ASK_FIRST_MS);
   }
 
   go(view, changes = {}) {
@@ -116,6 +118,7 @@ class Tab {
     shown.place();
     if (turn === this.turn) {
       this.main.dataset.view = this.view;
+      this.main.dataset.scored = String(this.about.is_scored);
       if (focus) document.getElementById(focus)?.focus({preventScroll: true});
       if (scrollY) window.scrollTo(0, scrollY);
     }
