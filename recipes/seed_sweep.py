@@ -6,40 +6,20 @@ python recipes/seed_sweep.py --multirun 'seed=range(0,10)' experiment=char_gpt t
 Everything that can be set, and how to train your own module: conf/seed_sweep.yaml.
 """
 
-import logging
-import sys
-import warnings
-
 import hydra
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from stabilimeter.multirun import claim
+from stabilimeter.multirun import claim, refuse_incomplete
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="seed_sweep")
 def main(config: DictConfig) -> None:
     """Trains one seed; Hydra calls this once per job."""
-    missing = sorted(OmegaConf.missing_keys(config))
-    if missing:
-        sys.exit(f"nothing to train: give a value to {', '.join(missing)}; conf/experiment/own.yaml shows how")
-    if not claim(config.seed):
-        return
+    refuse_incomplete(config)
+    if claim(config.seed):
+        from stabilimeter.experiments.fit import fit  # here, because Lightning takes seconds: mistakes are told at once
 
-    from lightning import seed_everything  # here, because it takes seconds: mistakes above are answered at once
-
-    logging.getLogger("lightning").handlers.clear()  # it has the run's log file already
-    warnings.formatwarning = lambda message, *_: f"{message}\n"  # a line each, without its place in the code
-    # Data in memory needs no workers; the other comes from Lightning's use of PyTorch.
-    warnings.filterwarnings("ignore", message=".*does not have many workers")
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
-
-    seed_everything(config.seed, workers=True)
-    model = instantiate(config.model)
-    datamodule = instantiate(config.datamodule)
-    callbacks = [instantiate(callback) for callback in config.callbacks.values()]
-    trainer = instantiate(config.trainer, callbacks=callbacks)
-    trainer.fit(model, datamodule=datamodule)
+        fit(config)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-RECIPE = Path(__file__).parents[2] / "recipes" / "seed_sweep.py"
+RECIPES = Path(__file__).parents[2] / "recipes"
 PROJECT = """
 import os
 import time
@@ -19,8 +19,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 
 class Line(LightningModule):
-    def __init__(self, ignore_seed: bool = False):
+    def __init__(self, ignore_seed: bool = False, lr: float = 0.05):
         super().__init__()
+        self.lr = lr
         self.seed = torch.initial_seed()
         if ignore_seed:
             torch.manual_seed(0)
@@ -41,7 +42,7 @@ class Line(LightningModule):
         self.log("val/loss", self.training_step(batch, batch_idx))
 
     def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.05)
+        return torch.optim.SGD(self.parameters(), lr=self.lr)
 
 
 class Points(LightningDataModule):
@@ -70,9 +71,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def command() -> Callable[..., list[str]]:
-    def arguments(*overrides: str) -> list[str]:
+    def arguments(*overrides: str, script: str = "seed_sweep") -> list[str]:
         placed = any(override.startswith("hydra.sweep.dir=") for override in overrides)
-        return [sys.executable, str(RECIPE), *overrides, *([] if placed else ["hydra.sweep.dir=out"])]
+        return [sys.executable, str(RECIPES / f"{script}.py"), *overrides, *([] if placed else ["hydra.sweep.dir=out"])]
 
     return arguments
 
@@ -85,11 +86,11 @@ def environment(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def recipe(folder: Path, command: Callable[..., list[str]], environment: dict[str, str]) -> Sweep:
-    """Runs the recipe to its end."""
+    """Runs a recipe to its end."""
 
-    def run(*overrides: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(*overrides: str, script: str = "seed_sweep", **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command(*overrides),
+            command(*overrides, script=script),
             cwd=folder,
             env={**environment, **variables},
             capture_output=True,

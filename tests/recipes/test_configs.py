@@ -9,10 +9,20 @@ from hydra.utils import get_class
 
 CONF = Path(__file__).parents[2] / "conf"
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+RECIPES = sorted(path.stem for path in CONF.glob("*.yaml"))
 
 
 def test_all_experiments_are_found():
     assert EXPERIMENTS == ["char_gpt", "digits_cnn", "own", "tabular_mlp"]
+
+
+def test_every_recipe_has_a_config_of_its_name_and_is_short():
+    assert RECIPES == ["lr_sensitivity", "seed_sweep"]
+    scripts = {path.stem: path.read_text() for path in (CONF.parent / "recipes").glob("*.py")}
+    assert sorted(scripts) == RECIPES
+    for name, text in scripts.items():
+        assert f'config_name="{name}"' in text
+        assert len(text.splitlines()) <= 80
 
 
 @pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name != "own"])

@@ -2,3 +2,5 @@
 
 from stabilimeter.multirun.claim import claim as claim
 from stabilimeter.multirun.hook import MultirunSummary as MultirunSummary
+from stabilimeter.multirun.lr_question import LrQuestion as LrQuestion
+from stabilimeter.multirun.mistakes import refuse_incomplete as refuse_incomplete

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from stabilimeter.analysis.summarize import summarize
+from stabilimeter.multirun.question import Question
 from stabilimeter.present.publish import publish
 from stabilimeter.present.terminal import render, show
 from stabilimeter.records.discovery import find_runs
@@ -51,17 +52,20 @@ def common_folder(jobs: Sequence[Path]) -> Path:
     return Path(os.path.commonpath([job.parent for job in jobs]))
 
 
-def end(jobs: Sequence[Path], since_ns: int) -> Ending:
-    """Summarises, prints, and writes ``summary.json`` and the runs for TensorBoard.
+def end(jobs: Sequence[Path], since_ns: int, question: Question | None = None) -> Ending:
+    """Summarises, writes ``summary.json`` and the runs for TensorBoard, and prints the summary or a recipe's answer.
 
     Args:
         jobs: Folders of the runs of this sweep, at least one.
         since_ns: When it began.
+        question: What the recipe asks; None prints the summary.
     """
     folder = common_folder(jobs)
-    summary = summarize(read_sweep(folder), rng=np.random.default_rng(0))
+    sweep = read_sweep(folder)
+    summary = summarize(sweep, rng=np.random.default_rng(0))
     publish(summary, folder)
-    show(render(summary, folder, folder), sys.stdout)
+    content = render(summary, folder, folder) if question is None else question.answer(sweep, summary, folder)
+    show(content, sys.stdout)
     failed = tuple(
         run.path for group in summary.groups for run in group.runs if run.failed and folder / run.path in jobs
     )

@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
@@ -15,12 +15,16 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from stabilimeter.analysis.recipe_error import RecipeError
 from stabilimeter.multirun.folder_name import folder_name
 from stabilimeter.multirun.mark import job_folder, mark_failed
 from stabilimeter.multirun.mistakes import impossible_seed, missing_seed, overridden_values, repeated_value, unwritable
 from stabilimeter.multirun.screen import duration, is_rank_zero, last_values, say
 from stabilimeter.present.wording import count
 from stabilimeter.records.manifest import MANIFEST_FILE, RECORD_DIR, read_manifest
+
+if TYPE_CHECKING:
+    from stabilimeter.multirun.question import Question
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +46,12 @@ class MultirunSummary(Callback):
 
     Args:
         seed_key: Where the seed stands in the config.
+        question: What is asked of the sweep at its end; None for the summary.
     """
 
-    def __init__(self, seed_key: str = "seed") -> None:
+    def __init__(self, seed_key: str = "seed", question: "Question | None" = None) -> None:
         self.seed_key = seed_key
+        self.question = question
         self.n_jobs: int | None = None
         self.start_ns = 0
         self.job_start = 0.0
@@ -100,7 +106,9 @@ class MultirunSummary(Callback):
         if not jobs:
             sys.exit(f"no run has left a trace in {config.hydra.sweep.dir}")
         try:
-            ending = end(jobs, self.start_ns)
+            ending = end(jobs, self.start_ns, self.question)
+        except RecipeError as error:
+            raise SystemExit(f"the runs are there, but no answer: {error}") from error
         except Exception as error:  # Hydra would turn it into a warning and exit with status 0
             log.exception("the summary failed")
             raise SystemExit(f"the runs are there, but not their summary: {error}") from error

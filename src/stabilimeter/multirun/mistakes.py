@@ -1,6 +1,7 @@
 """Mistakes that would cost a run, found before the first one starts."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -56,6 +57,17 @@ def missing_seed(config: DictConfig, key: str) -> str | None:
     except MissingMandatoryValue:
         return f"{key} is missing: give this run its seed ({key}=0), or sweep several (--multirun '{key}=range(0,5)')"
     return None
+
+
+def refuse_incomplete(config: DictConfig) -> None:
+    """Ends the program, with one line, if a value that the user must decide is missing.
+
+    Raises:
+        SystemExit: with the names of what is missing.
+    """
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        sys.exit(f"nothing to train: give a value to {', '.join(missing)}; conf/experiment/own.yaml shows how")
 
 
 def unwritable(folder: Path) -> str | None:
