@@ -1,6 +1,7 @@
 """How well incidents are found in real logs, beside the rules in use today.
 
-    python benchmarks/detection.py LOGS
+    python benchmarks/detection.py LOGS                  a minute or two
+    python benchmarks/detection.py LOGS --peers PYTHON   of an environment with trainscope, losslint and trainspotter
 
 LOGS is a folder with training logs (anything that ``stabilimeter.read_run`` reads) and a ``labels.json``:
 
@@ -22,71 +23,22 @@ neither right nor wrong there, and ``strict`` counts it as wrong.
 
 import argparse
 import json
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from peers import CODED, Rule, Span, real_rules
 from stabilimeter import detect, read_run
 from stabilimeter.records.run import Run, Series
-from stabilimeter.stats.spike_rate import olmo2_spikes, olmo_core_spikes
 
 HIGHER_IS_BETTER = ("accuracy", "bleu", "ssim", "precision", "return", "reward", "f1", "auc")
-Span = tuple[float, float]
-Rule = Callable[[Series, str], list[Span]]
 
 
-def ours(series: Series, mode: str) -> list[Span]:
+def ours(steps: np.ndarray, values: np.ndarray) -> list[Span]:
     """The incidents of `stabilimeter.detect`."""
-    return [(i.step, i.end_step) for i in detect(series.steps.tolist(), series.values.tolist(), mode=mode)]
-
-
-def flags(rule: Callable[[np.ndarray], np.ndarray]) -> Rule:
-    """A rule that flags single values; values flagged in a row are one alarm."""
-
-    def spans(series: Series, mode: str) -> list[Span]:
-        flagged = np.flatnonzero(rule(-series.values if mode == "max" else series.values))
-        runs = np.split(flagged, np.flatnonzero(np.diff(flagged) > 1) + 1) if flagged.size else []
-        return [(float(series.steps[run[0]]), float(series.steps[run[-1]])) for run in runs]
-
-    return spans
-
-
-def median_mad(values: np.ndarray) -> np.ndarray:
-    """Above the median of the last 128 values (from 16 on) by 7 robust SD."""
-    flagged = np.zeros(len(values), dtype=bool)
-    for i in range(16, len(values)):
-        window = values[max(0, i - 128) : i]
-        window = window[np.isfinite(window)]
-        if window.size >= 16:
-            middle = np.median(window)
-            flagged[i] = not values[i] <= middle + 7 * 1.4826 * np.median(np.abs(window - middle))
-    return flagged
-
-
-def lightning_spike(values: np.ndarray) -> np.ndarray:
-    """SpikeDetection at its defaults: worse than the value before and off the mean of the last 10 by twice the mean."""
-    flagged = np.zeros(len(values), dtype=bool)
-    recent: list[float] = []
-    for i, value in enumerate(values):
-        if recent:
-            mean = sum(recent[-10:]) / len(recent[-10:])
-            worse = not (i == 0 or value < values[i - 1])
-            flagged[i] = not np.isfinite(value) or (worse and abs(value - mean) >= abs(2.0 * mean))
-        if np.isfinite(value):
-            recent.append(float(value))
-    return flagged
-
-
-RULES: dict[str, Rule] = {
-    "stabilimeter": ours,
-    "OLMo-core 6 SD / 128": flags(olmo_core_spikes),
-    "OLMo 2 7 SD / 1000": flags(olmo2_spikes),
-    "median-MAD 7 / 128": flags(median_mad),
-    "Lightning SpikeDetection": flags(lightning_spike),
-}
+    return [(i.step, i.end_step) for i in detect(steps.tolist(), values.tolist())]
 
 
 class Logs:
@@ -99,8 +51,15 @@ class Logs:
         self.clean: list[dict[str, Any]] = labels["clean_runs"]
 
     def series(self, entry: dict[str, Any], tag: str) -> Series:
-        """The series that a label speaks of."""
-        return run_at(self._home(entry))[tag]
+        """The series that a label speaks of, turned so that lower is better."""
+        found = run_at(self._home(entry))[tag]
+        return Series(found.steps, -found.values) if mode_of(tag) == "max" else found
+
+    def all_series(self, groups: list[str]) -> list[Series]:
+        """Every series that a rule will be asked about."""
+        labelled = [self.series(event, event["tag"]) for event in self.events]
+        clean = [self.series(entry, tag) for entry in self.clean for tag in entry["tags_clean"]]
+        return labelled + clean + [series for _, _, series in self.losses(groups)]
 
     def losses(self, groups: list[str]) -> list[tuple[str, str, Series]]:
         """Every training loss of these groups: group, run, series."""
@@ -140,7 +99,7 @@ def recall(logs: Logs, rule: Rule, left_out: set[str]) -> tuple[dict[str, list[b
         series = logs.series(event, event["tag"])
         near = interval(series)
         end = event["step_end"] or event["step"]
-        spans = rule(series, mode_of(event["tag"]))
+        spans = rule(series.steps, series.values)
         hits = [s for s in spans if s[0] <= end + near and s[1] >= event["step"] - near]
         found.setdefault(event["kind"], []).append(bool(hits))
         onset.append(any(abs(s[0] - event["step"]) <= near for s in hits))
@@ -155,7 +114,7 @@ def false_alarms(logs: Logs, rule: Rule) -> tuple[int, int]:
     for clean in logs.clean:
         for tag in clean["tags_clean"] if clean["certainty"] == "clear" else ():
             series = logs.series(clean, tag)
-            alarms += len(rule(series, mode_of(tag)))
+            alarms += len(rule(series.steps, series.values))
             points += len(series.values)
     return alarms, points
 
@@ -170,7 +129,7 @@ def precision(logs: Logs, rule: Rule, groups: list[str]) -> tuple[int, int, int]
             for e in logs.events
             if (e["group"], e["run"], e["tag"]) == (group, run, "loss")
         ]
-        for first, last in rule(series, "min"):
+        for first, last in rule(series.steps, series.values):
             inside = (series.steps >= first) & (series.steps <= last)
             before = series.values[: int(np.argmax(inside))][-10:]
             if any(first <= high and last >= low for low, high in labels):
@@ -194,27 +153,36 @@ def main() -> None:
         default=["shared_batch_outlier", "seed_specific_outlier", "outlier_seed", "checkpoint_regression"],
         metavar="KIND",
     )
+    parser.add_argument(
+        "--peers", type=Path, metavar="PYTHON", help="run trainscope, losslint, trainspotter of this one"
+    )
     arguments = parser.parse_args()
     logs = Logs(arguments.logs)
     left_out = {*arguments.deliberate, *arguments.elsewhere}
-    print(f"{'rule':26}{'recall':>14}{'onset':>8}{'delay':>7}{'false/1000':>12}{'precision':>11}{'strict':>8}")
+    rules: dict[str, Rule] = {"stabilimeter": ours, **CODED}
+    real = {}
+    if arguments.peers is not None:
+        real = real_rules(arguments.peers, [(s.steps, s.values) for s in logs.all_series(arguments.complete)])
+    rules |= real
+    print(f"{'rule':16}{'recall':>14}{'onset':>8}{'delay':>7}{'false/1000':>12}{'precision':>11}{'strict':>8}")
     by_kind: dict[str, dict[str, str]] = {}
-    for name, rule in RULES.items():
+    for name, rule in rules.items():
         found, onset, delays = recall(logs, rule, left_out)
         alarms, points = false_alarms(logs, rule)
         right, wrong, small = precision(logs, rule, arguments.complete)
         hits, total = sum(map(sum, found.values())), sum(map(len, found.values()))
-        exact = f"{right / max(right + wrong, 1):.2f}"
-        strict = f"{right / max(right + wrong + small, 1):.2f}"
+        exact = f"{right / (right + wrong):.2f}" if right + wrong else "-"
+        strict = f"{right / (right + wrong + small):.2f}" if right + wrong + small else "-"
         share = f"{hits}/{total} {hits / total:.0%}"
         delay = f"{np.mean(delays):.1f}" if delays else "-"
         rate = f"{1000 * alarms / points:.3f}"
-        print(f"{name:26}{share:>14}{np.mean(onset):>8.0%}{delay:>7}{rate:>12}{exact:>11}{strict:>8}")
+        print(f"{name:16}{share:>14}{np.mean(onset):>8.0%}{delay:>7}{rate:>12}{exact:>11}{strict:>8}")
         for kind, marks in found.items():
             by_kind.setdefault(kind, {})[name] = f"{sum(marks)}/{len(marks)}"
-    print("\nfound, by kind" + " " * 12 + "".join(f"{name.split()[0]:>14}" for name in RULES))
+    print(f"\nRun for real: {', '.join(['Lightning', *real])}. Coded in peers.py: the others.")
+    print("\nfound, by kind" + " " * 10 + "".join(f"{name[:12]:>14}" for name in rules))
     for kind, counts in sorted(by_kind.items()):
-        print(f"{kind:26}" + "".join(f"{counts[name]:>14}" for name in RULES))
+        print(f"{kind:24}" + "".join(f"{counts[name]:>14}" for name in rules))
 
 
 if __name__ == "__main__":

@@ -53,14 +53,27 @@ def skipping_loader(trainer: Trainer, skip_list: str | os.PathLike[str]) -> "Dat
             f"sampler, {os.fspath(skip_list)!r})), got {type(loader).__name__} with {type(sampler).__name__}. "
             "Under DDP wrap a DistributedSampler and set Trainer(use_distributed_sampler=False)."
         )
-    if os.path.realpath(sampler.skip_list) != os.path.realpath(skip_list):
+    if sampler.skip_list is None or os.path.realpath(sampler.skip_list) != os.path.realpath(skip_list):
+        reads = "none" if sampler.skip_list is None else repr(str(sampler.skip_list))
         raise MisconfigurationException(
-            f"SpikeGuard writes the skip list {os.fspath(skip_list)!r}, the SkippingSampler reads "
-            f"{str(sampler.skip_list)!r}. Give both the same path."
+            f"SpikeGuard writes the skip list {os.fspath(skip_list)!r}, the SkippingSampler reads {reads}. "
+            "Give both the same path."
         )
-    if loader.batch_size is None or hasattr(loader, "load_state_dict"):
+    if not _knows_its_batches(loader):
         raise MisconfigurationException(
             "SpikeGuard(skip_list=...) must know which samples a batch holds: it needs a DataLoader with a batch_size "
             "and without a state of its own (a resumed StatefulDataLoader starts in the middle of an epoch)."
         )
     return loader
+
+
+def rewindable_loader(trainer: Trainer) -> "DataLoader[Any] | None":
+    """The training loader, if its sampler can draw batches again and nobody else keeps its position; else None."""
+    loader = trainer.train_dataloader
+    if not isinstance(loader, DataLoader) or not isinstance(loader.sampler, SkippingSampler):
+        return None
+    return loader if _knows_its_batches(loader) else None
+
+
+def _knows_its_batches(loader: "DataLoader[Any]") -> bool:
+    return loader.batch_size is not None and not hasattr(loader, "load_state_dict")

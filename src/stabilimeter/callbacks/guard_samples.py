@@ -1,4 +1,4 @@
-"""Which samples went into the step under way."""
+"""Which batches went into which step, and which of them are drawn again after a rollback."""
 
 import os
 from collections.abc import Mapping
@@ -10,6 +10,9 @@ from torch.utils.data import DataLoader
 
 from stabilimeter.callbacks.skip_list import SkippingSampler, extend_skip_list
 
+Position = tuple[int, int]
+"""Number of the epoch (from 1; 0 before the first one), and of batches drawn in it."""
+
 
 class DrawnSamples:
     """Counts batches, so that the sampler can tell what was in them.
@@ -19,35 +22,49 @@ class DrawnSamples:
     """
 
     def __init__(self, loader: "DataLoader[Any] | None") -> None:
-        self._loader = loader
+        sampler = None if loader is None else loader.sampler
+        self._sampler = sampler if isinstance(sampler, SkippingSampler) else None
+        self._batch_size = 0 if loader is None else loader.batch_size or 0
+        self._epoch = 0
         self._num_batches = 0
-        self._batches: list[int] = []
+        self._of_step: list[int] = []
+        self._left_out: set[int] = set()
 
     def begin_epoch(self) -> None:
         """The sampler starts from its beginning."""
+        self._epoch += 1
         self._num_batches = 0
+        self._left_out = set()
 
     def begin_step(self) -> None:
         """Batches from now on belong to another optimizer step."""
-        self._batches = []
+        self._of_step = []
 
     def count_batch(self) -> None:
         """One more batch has come out of the loader."""
-        self._batches.append(self._num_batches)
+        self._of_step.append(self._num_batches)
         self._num_batches += 1
 
-    def put_on(self, skip_list: str | os.PathLike[str] | None, trainer: Trainer) -> Mapping[str, Any]:
-        """Add the samples of this step, those of all ranks, to the skip list; call it on every rank.
+    @property
+    def can_go_back(self) -> bool:
+        """Whether `go_back` will do anything."""
+        return self._sampler is not None
+
+    @property
+    def position(self) -> Position:
+        """Where the data are."""
+        return self._epoch, self._num_batches
+
+    def leave_out(self, skip_list: str | os.PathLike[str] | None, trainer: Trainer) -> Mapping[str, Any]:
+        """This step is not taken: put its samples, those of all ranks, on the skip list; call it on every rank.
 
         Returns:
             Evidence for the record; empty if there is no skip list.
         """
-        if skip_list is None or self._loader is None or self._loader.batch_size is None:
+        self._left_out.update(self._of_step)
+        if skip_list is None or self._sampler is None:
             return {}
-        sampler = self._loader.sampler
-        if not isinstance(sampler, SkippingSampler):
-            return {}
-        own = [i for number in self._batches for i in sampler.batch(number, self._loader.batch_size)]
+        own = [i for number in self._of_step for i in self._sampler.batch(number, self._batch_size)]
         samples = set(own)
         if trainer.world_size > 1:
             everyone: list[list[int]] = [[] for _ in range(trainer.world_size)]
@@ -56,3 +73,14 @@ class DrawnSamples:
         if trainer.is_global_zero:
             extend_skip_list(skip_list, samples)
         return {"samples": sorted(samples)}
+
+    def since(self, position: Position) -> list[int]:
+        """Numbers of the batches of this epoch drawn after ``position``, without those of steps not taken."""
+        epoch, first = position
+        first = first if epoch == self._epoch else 0
+        return [number for number in range(first, self._num_batches) if number not in self._left_out]
+
+    def go_back(self, position: Position) -> None:
+        """Have the batches since ``position`` drawn again, if there is a sampler that can."""
+        if self._sampler is not None:
+            self._sampler.draw_again(self.since(position), self._batch_size)

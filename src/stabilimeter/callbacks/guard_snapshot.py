@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
+from stabilimeter.callbacks.guard_samples import Position
 from stabilimeter.callbacks.sharding import is_dtensor, local_part
 
 
@@ -17,18 +18,23 @@ class Snapshot:
 
     It holds parameters and buffers of the module, optimizers, learning-rate schedules, gradient scaler and the random
     states of Python, NumPy, PyTorch and this process's CUDA device. It does not hold what Lightning offers no public
-    way to put back during a fit: the position of the data loader, loop counters (``global_step`` goes on), metrics
-    under way, loggers and the state of other callbacks.
+    way to put back during a fit: loop counters (``global_step`` goes on), metrics under way, loggers and the state of
+    other callbacks; nor the position of the data loader, but where that was.
 
     Args:
         trainer: The Trainer.
         module: Its module.
-        step: Optimizer steps done when it is taken.
+        position: Where the data are.
         extra: State of the caller, returned by `restore`.
+
+    Attributes:
+        step: Optimizer steps done.
+        position: See above.
     """
 
-    def __init__(self, trainer: Trainer, module: LightningModule, step: int, extra: Any) -> None:
-        self.step = step
+    def __init__(self, trainer: Trainer, module: LightningModule, position: Position, extra: Any) -> None:
+        self.step = trainer.global_step
+        self.position = position
         self._extra = extra
         self._tensors = [_copied(local_part(tensor)) for tensor in _tensors_of(module)]
         self._optimizers = [_copied(optimizer.state_dict()) for optimizer in trainer.optimizers]

@@ -44,38 +44,45 @@ def extend_skip_list(path: str | os.PathLike[str], indices: Iterable[int]) -> No
 
 
 class SkippingSampler(Sampler[int]):
-    """Another sampler, without the samples on a skip list.
+    """Another sampler, without the samples on a skip list, that can draw some of them again.
 
-    Each of those gives its place to a sample that is kept: the first kept one of the epoch, then the second, and so
+    Each listed sample gives its place to one that is kept: the first kept one of the epoch, then the second, and so
     on, as a ``DistributedSampler`` pads. So every other batch is what it would have been, an epoch keeps its length,
     schedules and resuming stay right, and under DDP all ranks draw equally many. The list is read whenever an epoch
     begins, also after a resume.
+
+    With a sampler of this class a rollback of `SpikeGuard` takes the data back as well.
 
     Under DDP wrap the distributed sampler, and keep Lightning from wrapping once more:
     ``Trainer(use_distributed_sampler=False)``.
 
     Args:
         sampler: Any finite sampler of indices.
-        skip_list: Path of the list, the same as in ``SpikeGuard(skip_list=...)``. The file need not exist.
+        skip_list: Path of the list, the same as in ``SpikeGuard(skip_list=...)``; the file need not exist. None to
+            skip nothing.
     """
 
-    def __init__(self, sampler: Sampler[int] | Sequence[int], skip_list: str | os.PathLike[str]) -> None:
-        self.skip_list = Path(skip_list)
+    def __init__(self, sampler: Sampler[int] | Sequence[int], skip_list: str | os.PathLike[str] | None = None) -> None:
+        self.skip_list = None if skip_list is None else Path(skip_list)
         self._sampler: Any = sampler
         self._order: list[int] = []
+        self._num_drawn = 0
 
     def __len__(self) -> int:
         return len(self._sampler)
 
     def __iter__(self) -> Iterator[int]:
         drawn = [int(index) for index in self._sampler]
-        skipped = read_skip_list(self.skip_list)
+        skipped = frozenset() if self.skip_list is None else read_skip_list(self.skip_list)
         kept = [index for index in drawn if index not in skipped]
         if drawn and not kept:
             raise RecordError(f"every sample of this epoch is on the skip list {self.skip_list}; nothing is left")
         instead = cycle(kept)
         self._order = [next(instead) if index in skipped else index for index in drawn]
-        yield from self._order
+        self._num_drawn = 0
+        while self._num_drawn < len(self._order):
+            self._num_drawn += 1
+            yield self._order[self._num_drawn - 1]
 
     def set_epoch(self, epoch: int) -> None:
         """Pass the epoch on to a distributed sampler."""
@@ -86,3 +93,13 @@ class SkippingSampler(Sampler[int]):
     def batch(self, number: int, batch_size: int) -> list[int]:
         """Indices of the samples in the ``number``-th batch (from 0) of the epoch under way."""
         return self._order[number * batch_size : (number + 1) * batch_size]
+
+    def draw_again(self, numbers: Sequence[int], batch_size: int) -> None:
+        """Draw these batches of the epoch under way once more, before those that have not been drawn.
+
+        Batches that a worker has fetched already come first. The epoch keeps its length, so that as many samples from
+        its end are not drawn.
+        """
+        again = [index for number in numbers for index in self.batch(number, batch_size)]
+        ahead = self._order[self._num_drawn :]
+        self._order[self._num_drawn :] = (again + ahead)[: len(ahead)]

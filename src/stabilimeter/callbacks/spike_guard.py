@@ -16,7 +16,7 @@ from stabilimeter.callbacks.guard_hold import Hold
 from stabilimeter.callbacks.guard_judge import Judge
 from stabilimeter.callbacks.guard_ladder import Budget, Ladder, Rung, climbed
 from stabilimeter.callbacks.guard_report import Report
-from stabilimeter.callbacks.guard_requirements import check_supported, skipping_loader
+from stabilimeter.callbacks.guard_requirements import check_supported, rewindable_loader, skipping_loader
 from stabilimeter.callbacks.guard_samples import DrawnSamples
 from stabilimeter.callbacks.guard_snapshot import Snapshot, Snapshots
 from stabilimeter.callbacks.micro_batches import MicroBatchLoss, without_loss_scale
@@ -38,7 +38,9 @@ class SpikeGuard(Callback):
       gradient scaler stay as they are, bit for bit; ``global_step`` goes on. With manual optimization schedules are
       your own business.
     - ``"rollback"``, once more than ``max_skips`` of the last ``cooldown_steps`` steps have been skipped: back to the
-      last healthy state in memory. Data go on with the next batch, so those in between are passed over.
+      last healthy state in memory. If the training loader has a `SkippingSampler`, the data go back with it, without
+      the batches of steps that were not taken; a second rollback to the same state, and every one with another
+      sampler, goes on with the next batch instead, so that those in between are passed over.
     - ``"stop"``, once ``max_rollbacks`` are used up: the fit ends in the regular way, and `stop_reason` says why.
 
     Where the last rung is used up, finite steps are let through and non-finite ones skipped. A gradient norm that keeps
@@ -132,7 +134,9 @@ class SpikeGuard(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse what cannot be guarded, and get ready."""
         check_supported(trainer)
-        loader = None if self._skip_list is None else skipping_loader(trainer, self._skip_list)
+        loader = rewindable_loader(trainer) if self._may_roll_back else None
+        if self._skip_list is not None:
+            loader = skipping_loader(trainer, self._skip_list)
         alone = len(trainer.optimizers) == 1
         suffixes = ["" if alone else f"/optimizer_{i}" for i in range(len(trainer.optimizers))]
         self._index = {id(optimizer): i for i, optimizer in enumerate(trainer.optimizers)}
@@ -143,6 +147,7 @@ class SpikeGuard(Callback):
         self._drawn = DrawnSamples(loader)
         self._ladder = Ladder()
         self._last_flagged: int | None = None
+        self._last_restored: int | None = None
         self._unread: list[tuple[int, int, bool, bool, Tensor]] = []
         self._report = Report(self._folder, trainer.is_global_zero)
         self._trainer = trainer
@@ -207,10 +212,7 @@ class SpikeGuard(Callback):
         interval = trainer.global_step // self._snapshot_every_n_steps
         if self._is_rollback_due:
             self._is_rollback_due = False
-            for judge, saved in zip(self._judges, self._snapshots.healthy.restore(trainer, pl_module), strict=True):
-                judge.load_state_dict(saved)
-            self._snapshots.drop_candidate()
-            self._micro_batches = MicroBatchLoss()
+            self._roll_back(self._snapshots, pl_module)
         elif interval != self._interval:
             calm = all(judge.is_calm for judge in self._judges)
             self._snapshots.add(self._snapshot(pl_module) if calm else None, self._last_flagged)
@@ -239,18 +241,34 @@ class SpikeGuard(Callback):
         evidence: dict[str, Any] = {**seen, "flagged": [finding.key for finding in findings]}
         if rung is not Rung.WARN:
             self._hold.skip(self._gauges[index].parameters)
-            evidence |= self._drawn.put_on(self._skip_list, self._trainer)
+            evidence |= self._drawn.leave_out(self._skip_list, self._trainer)
         if rung is Rung.ROLLBACK and self._snapshots is not None:
             self._is_rollback_due = True
             evidence["restored_step"] = self._snapshots.healthy.step
+            if self._draws_again(self._snapshots):
+                evidence["batches_again"] = len(self._drawn.since(self._snapshots.healthy.position))
         sentence = self._report.enter(findings[0], rung, evidence)
         if rung is Rung.STOP:
             self.stop_reason = f"SpikeGuard: {sentence}"
             self._trainer.should_stop = True
 
+    def _roll_back(self, snapshots: Snapshots, module: LightningModule) -> None:
+        healthy = snapshots.healthy
+        for judge, saved in zip(self._judges, healthy.restore(self._trainer, module), strict=True):
+            judge.load_state_dict(saved)
+        if self._draws_again(snapshots):
+            self._drawn.go_back(healthy.position)
+        self._last_restored = healthy.step
+        snapshots.drop_candidate()
+        self._micro_batches = MicroBatchLoss()
+
+    def _draws_again(self, snapshots: Snapshots) -> bool:
+        """Whether the data go back as well: the same data a second time would lead from this state to this place."""
+        return self._drawn.can_go_back and snapshots.healthy.step != self._last_restored
+
     def _snapshot(self, module: LightningModule) -> Snapshot:
         judges = [judge.state_dict() for judge in self._judges]
-        return Snapshot(self._trainer, module, self._trainer.global_step, judges)
+        return Snapshot(self._trainer, module, self._drawn.position, judges)
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain Python. Snapshots are not part of it: they would triple the size of a checkpoint."""

@@ -32,12 +32,17 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features in, features out (batch, length, width)."""
+        x = x + self.attention(self.attention_norm(x))
+        mixed: Tensor = x + self.mlp(self.mlp_norm(x))
+        return mixed
+
+    def attention(self, x: Tensor) -> Tensor:
+        """Causal attention among the positions (batch, length, width)."""
         batch, length, width = x.shape
-        qkv = self.qkv(self.attention_norm(x)).view(batch, length, 3, self.num_heads, width // self.num_heads)
+        qkv = self.qkv(x).view(batch, length, 3, self.num_heads, width // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         attended = scaled_dot_product_attention(q, k, v, is_causal=True)
-        x = x + self.attention_out(attended.transpose(1, 2).reshape(batch, length, width))
-        mixed: Tensor = x + self.mlp(self.mlp_norm(x))
+        mixed: Tensor = self.attention_out(attended.transpose(1, 2).reshape(batch, length, width))
         return mixed
 
 
