@@ -60,3 +60,12 @@ def test_nothing_finite():
     metric = group_metric([NAN, NAN], "min", rng=np.random.default_rng(0))
     assert metric.n == 0
     assert metric.mean is None
+
+
+def test_expected_best_of_k_runs():
+    metric = group_metric([0.7, NAN, 0.9, 0.8], "max", rng=np.random.default_rng(0))
+    assert metric.expected_best == pytest.approx(
+        (0.8, 0.9 * 5 / 9 + 0.8 * 3 / 9 + 0.7 / 9, 0.9 * 19 / 27 + 0.8 * 7 / 27 + 0.7 / 27)
+    )
+    assert group_metric([1.0, 2.0], None, rng=np.random.default_rng(0)).expected_best is None
+    assert len(group_metric(np.arange(50.0), "min", rng=np.random.default_rng(0)).expected_best) == 20

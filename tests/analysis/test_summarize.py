@@ -276,7 +276,7 @@ def test_json_has_the_layout_of_the_contract(build):
         "failure_rate", "failure_ci", "points_lost",
     }  # fmt: skip
     assert set(group["metrics"]["val_loss"]) == {
-        "mode", "n", "mean", "sd", "iqm", "median", "iqr", "min", "max", "ci", "level", "method"
+        "mode", "n", "mean", "sd", "iqm", "median", "iqr", "min", "max", "ci", "level", "method", "expected_best"
     }  # fmt: skip
     failed = group["runs"][3]
     assert {"path", "seed", "status", "failed", "failure_reason", "last_step", "incidents", "metrics", "scores"} <= set(

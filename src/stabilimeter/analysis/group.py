@@ -17,6 +17,7 @@ from stabilimeter.analysis.primary import Primary, UnknownMetricError, primary_o
 from stabilimeter.analysis.roles import Roles, roles_in
 from stabilimeter.analysis.scores import pooled_spike_rate, scores_of, troubles_of
 from stabilimeter.analysis.summary import GroupMetric, GroupSummary, RunMetric, RunSummary, Stability
+from stabilimeter.analysis.target import target_step, time_to_target
 from stabilimeter.records.directions import mode_of
 from stabilimeter.records.manifest import RunStatus
 from stabilimeter.records.run import Run
@@ -70,6 +71,7 @@ def summarize_group(group: RunGroup, options: Options, on_run: Callable[[], None
             metrics=_run_metrics(run, modes),
             scores=scores_of(seeds[k], scales, options.half_points),
             copy_of=_relative(runs[repeated[k]].path, options.root) if k in repeated else None,
+            target_step=target_step(seeds[k], options.target),
         )
         for k, run in enumerate(runs)
     )
@@ -99,6 +101,7 @@ def summarize_group(group: RunGroup, options: Options, on_run: Callable[[], None
         bands=bands,
         primary_metric=primary.tag,
         spike_rate=pooled_spike_rate([seeds[k] for k in finished]),
+        time_to_target=time_to_target([seeds[k] for k in finished], options.target),
     )
 
 

@@ -3,13 +3,16 @@
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stabilimeter.analysis.summary import GroupMetric, RunMetric
 from stabilimeter.records.run import Series
+from stabilimeter.stats.best_of import expected_best
 from stabilimeter.stats.intervals import bootstrap_t_interval
 from stabilimeter.stats.seeds import seed_statistics
 
 LEVEL = 0.95
+MAX_BEST_OF = 20
 
 
 def run_metric(series: Series, mode: str | None) -> RunMetric:
@@ -69,4 +72,11 @@ def group_metric(
         ci=ci,
         level=LEVEL,
         method=method,
+        expected_best=_expected_best(values, mode),
     )
+
+
+def _expected_best(values: NDArray[np.float64], mode: str | None) -> tuple[float, ...] | None:
+    if mode is None:
+        return None
+    return tuple(expected_best(values, k, mode) for k in range(1, min(values.size, MAX_BEST_OF) + 1))

@@ -35,7 +35,8 @@ class RunMetric:
 class GroupMetric:
     """The final value of one metric over the seeds of a group (finite values only; ``n`` says how many).
 
-    ``mean`` to ``max`` are None for n = 0, ``sd`` for n < 2, ``ci`` for n < 3.
+    ``mean`` to ``max`` are None for n = 0, ``sd`` for n < 2, ``ci`` for n < 3. ``expected_best``: of k = 1, 2, ... n
+    (20 at most) of these runs; None if the better direction is unknown.
     """
 
     mode: str | None
@@ -50,6 +51,26 @@ class GroupMetric:
     ci: tuple[float, float] | None
     level: float
     method: str
+    expected_best: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class TimeToTarget:
+    """When the seeds of a group reached the target of their primary metric.
+
+    Attributes:
+        target: Value of the metric.
+        n: Finished seeds.
+        n_reached: Of these, how many ever reached it.
+        median: Step, in the median over seeds, those that never came there counted as latest; None if undefined.
+        reason: Why there is no median.
+    """
+
+    target: float
+    n: int
+    n_reached: int
+    median: float | None
+    reason: str | None
 
 
 @dataclass(frozen=True)
@@ -67,6 +88,7 @@ class RunSummary:
         metrics: Every series by name.
         scores: Every score by name; None where it could not be measured (the group's notes say why).
         copy_of: Path of the run that this one repeats bit for bit; it then counts nowhere else.
+        target_step: First step at which it reached the target; None if it never did, or there is no target.
     """
 
     path: str
@@ -79,6 +101,7 @@ class RunSummary:
     metrics: Mapping[str, RunMetric]
     scores: Mapping[str, float | None]
     copy_of: str | None = None
+    target_step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +138,7 @@ class GroupSummary:
 
     ``metrics`` covers finished runs, failed or not; ``metrics_ok`` the non-failed ones. ``notes`` are sentences for the
     reader: what was left out, identical, missing. ``spike_rate`` pools the steps of all finished runs; None if too few
-    were logged. ``bands`` are for pictures and are not part of the JSON form.
+    were logged. ``bands`` are for pictures and are not part of the JSON form. ``time_to_target``: None without target.
     """
 
     key: str
@@ -132,6 +155,7 @@ class GroupSummary:
     bands: Mapping[str, Band] = field(default_factory=dict)
     primary_metric: str | None = None
     spike_rate: SpikeRate | None = None
+    time_to_target: TimeToTarget | None = None
 
 
 @dataclass(frozen=True)
@@ -171,6 +195,7 @@ def _group(group: GroupSummary) -> dict[str, Any]:
         "stability": {item.name: getattr(group.stability, item.name) for item in fields(group.stability)},
         "notes": list(group.notes),
         "spike_rate": None if group.spike_rate is None else asdict(group.spike_rate),
+        "time_to_target": None if group.time_to_target is None else asdict(group.time_to_target),
     }
 
 

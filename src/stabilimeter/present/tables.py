@@ -9,6 +9,7 @@ from stabilimeter.present.ranking import Named, named_groups
 from stabilimeter.present.score_tables import points_lost, scores
 from stabilimeter.present.seeds import seeds_named
 from stabilimeter.present.table import Cell, Column, Table, Tone, row
+from stabilimeter.present.target_table import target_times
 from stabilimeter.present.wording import count, incident_in_words, listed, printable
 from stabilimeter.present.worst import worst_incidents
 
@@ -25,6 +26,7 @@ def sections(summary: Summary) -> list[Table]:
         lambda named: points_lost(named, summary.half_points),
         failures,
         lambda named: metrics(named, metric_tags(summary)),
+        target_times,
         incidents,
         lambda named: notes(named, summary.notes),
     ]

@@ -135,7 +135,7 @@ def outlier_p(own: float, siblings: Sequence[float]) -> float | None:
         p; None below three siblings.
 
     >>> round(outlier_p(3.0, [0.0, 1.0, -1.0, 0.5, -0.5]), 4)
-    0.0254
+    0.0257
     """
     levels = np.asarray(siblings, dtype=np.float64)
     if levels.size < MIN_SIBLINGS:
