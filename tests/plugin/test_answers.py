@@ -5,13 +5,17 @@ import threading
 
 import numpy as np
 import pytest
+from scipy import stats as scipy_stats
 from tests.plugin.conftest import HOSTILE, N, Tab, write_run, write_sweep
 
 from stabilimeter.analysis.summarize import summarize
 from stabilimeter.present.publish import summary_json
 from stabilimeter.records.manifest import Manifest, RunStatus
+from stabilimeter.records.run import read_run
 from stabilimeter.records.sweep import read_sweep
 from stabilimeter.records.writer import RunWriter
+from stabilimeter.stats.incident import Incident, Kind
+from stabilimeter.stats.smoothing import exponential_mean
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +77,76 @@ def test_a_zoom_has_only_its_steps(tab):
     assert answer["seeds"][0]["curve"]["steps"] == list(range(100, 121))
 
 
+def test_the_band_is_the_one_asked_for(tab, sweep):
+    runs = [read_run(sweep / "lr=0.1" / f"seed={seed}") for seed in range(3)]
+    values = np.stack([run["train/loss"].values for run in runs])
+    edges = {
+        "range": (values.min(axis=0), values.max(axis=0)),
+        "sd": (values.mean(axis=0) - values.std(axis=0, ddof=1), values.mean(axis=0) + values.std(axis=0, ddof=1)),
+        "quartiles": tuple(np.quantile(values, [0.25, 0.75], axis=0)),
+        "interval": scipy_stats.t.interval(0.95, 2, values.mean(axis=0), scipy_stats.sem(values)),
+    }
+    for name, (lower, upper) in edges.items():
+        band = tab.get("curves", group="lr=0.1", tag="train/loss", band=name, line="median")["band"]
+        np.testing.assert_allclose(band["lower"], lower, rtol=1e-5)
+        np.testing.assert_allclose(band["upper"], upper, rtol=1e-5)
+        np.testing.assert_allclose(band["line"], np.median(values, axis=0), rtol=1e-5)
+    band = tab.get("curves", group="lr=0.1", tag="train/loss", band="none")["band"]
+    np.testing.assert_allclose(band["line"], values.mean(axis=0), rtol=1e-5)
+    assert (band["lower"], band["upper"]) == (None, None)
+
+
+def test_smoothing_comes_before_the_band_and_before_a_zoom(tab, sweep):
+    runs = [read_run(sweep / "lr=0.1" / f"seed={seed}") for seed in range(3)]
+    smooth = np.stack([exponential_mean(run["train/loss"].values, 0.1 * N) for run in runs])
+    asked = {"group": "lr=0.1", "tag": "train/loss", "smooth": 0.1, "from": 200, "to": 250}
+    answer = tab.get("curves", **asked)
+    np.testing.assert_allclose(answer["band"]["line"], smooth.mean(axis=0)[200:251], rtol=1e-5)
+    np.testing.assert_allclose(answer["seeds"][2]["curve"]["values"], smooth[2, 200:251], rtol=1e-5)
+
+
+def test_time_adds_up_the_seconds_of_the_steps(tmp_path):
+    steps = np.arange(0, 400, 2)  # every other step was recorded
+    for seed, seconds in enumerate((0.5, 1.0)):
+        writer = RunWriter(tmp_path / "runs" / f"seed={seed}", Manifest(seed=seed, group="g"))
+        columns = np.column_stack([10.0 + seed - steps / 100, np.full(steps.size, seconds)])
+        writer.write_block(["train/loss", "time/step_s"], steps, columns, 1e9 + steps)
+        writer.write_incident(Incident(Kind.SPIKE, 100, 100, 9.0, 1.0, 0.1, "train/loss"))
+        writer.close(RunStatus.COMPLETED, last_step=398)
+    tab = Tab(tmp_path)
+    tab.wait()
+    assert tab.get("overview")["has_time"]
+    (label,) = (group["label"] for group in tab.get("overview")["groups"])
+    answer = tab.get("curves", group=label, tag="train/loss", axis="time")
+    for seed, seconds in zip(answer["seeds"], (0.5, 1.0), strict=True):
+        assert seed["curve"]["steps"] == [seconds * (step + 1) for step in steps]
+        assert seed["incidents"][0]["step"] == 101 * seconds
+        assert seed["last"]["step"] == 399 * seconds
+    assert answer["band"]["steps"] == [0.75 * (step + 1) for step in steps]
+    part = tab.get("curves", **{"group": label, "tag": "train/loss", "axis": "time", "from": 100, "to": 150})
+    assert [seed["curve"]["steps"][0] for seed in part["seeds"]] == [100.5, 101.0]
+    assert [seed["curve"]["steps"][-1] for seed in part["seeds"]] == [149.5, 149.0]
+
+
+def test_without_seconds_there_is_no_time_axis(tab):
+    assert not tab.get("overview")["has_time"]
+    assert tab.get("curves", group="lr=0.1", tag="train/loss", axis="time")["n_seeds"] == 0
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("band", "iqr", "band must be one of range, interval, sd, quartiles, none, got 'iqr'"),
+        ("line", "mode", "line must be one of mean, median, got 'mode'"),
+        ("axis", "epoch", "axis must be one of step, time, got 'epoch'"),
+        ("smooth", "1.5", "smooth must be a share of the run in (0, 1), got 1.5"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(tab, argument, value, message):
+    code, answer = tab.ask("curves", group="lr=0.1", tag="train/loss", **{argument: value})
+    assert (code, answer) == (400, {"error": message})
+
+
 def test_one_spike_in_a_million_steps_is_drawn(tmp_path):
     n = 1_000_000
     values = 1 + 0.01 * np.random.default_rng(0).standard_normal(n)
@@ -91,7 +165,7 @@ def test_one_spike_in_a_million_steps_is_drawn(tmp_path):
     assert points[654_321] == pytest.approx(7.25)
     assert points[10] is None
     assert seed["curve"]["gaps"] == [10]
-    assert max(value for value in answer["band"]["max"] if value is not None) == pytest.approx(7.25)
+    assert max(value for value in answer["band"]["upper"] if value is not None) == pytest.approx(7.25)
 
 
 def test_every_incident_is_on_its_lane_and_can_be_enlarged(tab, summary):

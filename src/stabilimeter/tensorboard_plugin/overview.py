@@ -22,6 +22,7 @@ from stabilimeter.present.wording import (
 )
 from stabilimeter.records import keys
 from stabilimeter.records.manifest import RunStatus
+from stabilimeter.tensorboard_plugin.clock import has_clock
 from stabilimeter.tensorboard_plugin.live_sweep import Snapshot
 
 MAX_NAMED = 3
@@ -46,6 +47,7 @@ def answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str, Any]:
         "failed": [_failed(seed, short) for seed in snapshot.failed],
         "components": list(COMPONENTS.values()),
         "tags": _tags(snapshot),
+        "has_time": any(has_clock(run) for group in snapshot.sweep.groups for run in group.runs),
         "vectors": sorted({key for group in snapshot.sweep.groups for run in group.runs for key in run.vector_keys()}),
         "notes": _notes(snapshot, named),
     }

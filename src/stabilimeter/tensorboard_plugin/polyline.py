@@ -1,5 +1,6 @@
 """A series as the tab draws it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,9 +24,9 @@ class Polyline:
         gap_values: What stands there: ``"NaN"``, ``"Infinity"`` or ``"-Infinity"``.
     """
 
-    steps: list[int]
+    steps: Sequence[float]
     values: list[float | None]
-    gaps: list[int]
+    gaps: Sequence[float]
     gap_values: list[str]
 
 

@@ -1,9 +1,10 @@
 // A line chart on uPlot: curves, bands between curves, marks, and a line of text that says what the cursor is on.
 
 import uPlot from './uplot.js';
-import {h, number} from './dom.js';
+import {duration, h, number} from './dom.js';
 import {faded, themed} from './palette.js';
 
+const TIME_STEPS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400, 172800, 604800];
 const LOG_FROM = 20;  // a logarithmic axis if the largest value is so many times the smallest
 
 function table(line) {
@@ -89,13 +90,13 @@ function nearest(values, index, reach) {
 // lines: {label, steps, values, color, width, dash, group}; bands: {upper, lower, color} by index of lines.
 // marks: {step, value (null: at the bottom), glyph, color}; verticals: {step, color, label, dash}.
 export function lineChart(host, {lines, bands = [], marks = [], verticals = [], log = 'auto', height = 300, label,
-  sync = null, onzoom = null, onstep = null, range = null, padding = null, axisWidth = 64}) {
+  sync = null, onzoom = null, onstep = null, range = null, padding = null, axisWidth = 64, inTime = false}) {
   const drawn = lines.filter((line) => line.steps.length);
   if (!drawn.length) {
     host.append(h('p', {class: 'empty'}, 'Nothing was recorded here.'));
     return null;
   }
-  const logarithmic = log === 'auto' ? looksLogarithmic(drawn) : log;
+  const logarithmic = log === 'auto' ? looksLogarithmic(drawn.filter((line) => line.told !== false)) : log;
   const clean = drawn.map((line) => logarithmic
     ? {...line, values: line.values.map((value) => (value !== null && value > 0 ? value : null))} : line);
   const data = clean.length === 1 ? table(clean[0]) : uPlot.join(clean.map(table));
@@ -119,7 +120,7 @@ export function lineChart(host, {lines, bands = [], marks = [], verticals = [], 
       const at = line.n ? `, n = ${nearest(line.n, line.steps.indexOf(step), 0) ?? '?'}` : '';
       return `${line.label} ${number(nearest(values, index, 20))}${line.n && line.steps.includes(step) ? at : ''}`;
     });
-    readout.textContent = `step ${step}: ${parts.join(' · ')}`;
+    readout.textContent = `${inTime ? duration(step) : `step ${step}`}: ${parts.join(' · ')}`;
   };
   const options = {
     width: Math.max(320, host.clientWidth || 800),
@@ -135,7 +136,8 @@ export function lineChart(host, {lines, bands = [], marks = [], verticals = [], 
     },
     scales: {x: {time: false, range: range ? () => range : undefined}, y: {distr: logarithmic ? 3 : 1}},
     axes: [
-      {...axis, size: 30, font: '12px sans-serif', values: (_, ticks) => ticks.map((tick) => tick.toLocaleString('en'))},
+      {...axis, size: 30, font: '12px sans-serif', incrs: inTime ? TIME_STEPS_S : undefined,
+        values: (_, ticks) => ticks.map((tick) => (inTime ? duration(tick) : tick.toLocaleString('en')))},
       {...axis, size: axisWidth, font: '12px sans-serif',
         splits: logarithmic ? (_, index, low, high) => logSplits(low, high, height / 34) : undefined,
         filter: logarithmic ? (_, splits) => splits : undefined,
@@ -156,7 +158,8 @@ export function lineChart(host, {lines, bands = [], marks = [], verticals = [], 
       setSelect: [(chart) => {
         if (!onzoom || chart.select.width < 4) return;
         const {left, width} = chart.select;
-        onzoom(Math.round(chart.posToVal(left, 'x')), Math.round(chart.posToVal(left + width, 'x')));
+        const place = (pixel) => { const x = chart.posToVal(pixel, 'x'); return inTime ? x : Math.round(x); };
+        onzoom(place(left), place(left + width));
       }],
     },
   };

@@ -44,3 +44,13 @@ export function number(value) {
   if (value !== 0 && (Math.abs(value) >= 1e6 || Math.abs(value) < 1e-4)) return value.toExponential(2);
   return String(Number(value.toPrecision(4)));
 }
+
+// Seconds as somebody would say them, in at most two units.
+export function duration(seconds) {
+  if (Math.abs(seconds) < 60) return `${Number(seconds.toFixed(1))} s`;
+  const units = [['d', 86400], ['h', 3600], ['min', 60], ['s', 1]];
+  const at = units.findIndex(([, size]) => Math.abs(seconds) >= size);
+  const [large, small] = [units[at], units[at + 1]];
+  const rest = Math.round((seconds % large[1]) / small[1]);
+  return `${Math.floor(seconds / large[1])} ${large[0]}${rest ? ` ${rest} ${small[0]}` : ''}`;
+}

@@ -157,6 +157,6 @@ export async function show(host, shown) {
       h('ul', {}, about.notes.map((note) => h('li', {}, h('strong', {}, note.group), ` ${note.text}`)))));
   }
   shown.place();
-  const options = {...firstLook(about), band: 'range', singles: true, log: 'auto', height: 210, zoom: null};
+  const options = {...firstLook(about), band: 'range', line: 'mean', singles: true, log: 'auto', height: 210, zoom: null};
   await drawCurves(picture, shown, options);
 }

@@ -2,9 +2,10 @@
 
 import {button, checkbox, h, select} from './dom.js';
 import {lineChart} from './chart.js';
-import {KINDS, colors, faded} from './palette.js';
+import {KINDS, colors, faded, themed} from './palette.js';
 
 const MAX_GROUPS = 6;
+const MAX_COUNT_MARKS = 4;
 
 export function colorOf(about, label) {
   const {groups} = colors();
@@ -32,22 +33,33 @@ function linesOf(answer, name, color, options) {
     }
   }
   if (answer.band && answer.n_seeds > 1) {
-    const {steps, mean, n} = answer.band;
-    const edges = {range: ['max', 'min'], interval: ['high', 'low']}[options.band];
-    if (edges) {
+    const {steps, line, lower, upper, n} = answer.band;
+    if (upper) {
       const at = lines.length;
-      for (const edge of edges) {
-        lines.push({label: edge, steps, values: answer.band[edge], color: 'transparent', width: 0, told: false});
-      }
+      for (const values of [upper, lower]) lines.push({label: 'edge', steps, values, color: 'transparent', width: 0, told: false});
       bands.push({upper: at, lower: at + 1, color});
     }
-    lines.push({label: `${name} mean`, steps, values: mean, color, width: 2.25, n});
+    lines.push({label: `${name} ${options.line ?? 'mean'}`, steps, values: line, color, width: 2.25, n});
   }
   return {lines, bands};
 }
 
-function marksOf(answer, options) {
+// Where seeds end and the others go on, the mean is one over fewer: said at the axis, unless it changes all the time.
+function countMarks(answer) {
+  const {steps, n} = answer.band ?? {steps: [], n: []};
+  const length = steps.at(-1) - steps[0];
   const marks = [];
+  for (let at = 1, since = 0; at <= n.length; at += 1) {
+    if (at < n.length && n[at] === n[since]) continue;
+    const lasted = (steps[at] ?? steps.at(-1)) - steps[since];
+    if (since && lasted > 0.03 * length) marks.push({step: steps[since], value: null, glyph: `n = ${n[since]}`, size: 10, color: themed('--ink-soft')});
+    since = at;
+  }
+  return marks.length <= MAX_COUNT_MARKS ? marks : [];
+}
+
+function marksOf(answer, options) {
+  const marks = countMarks(answer);
   const verticals = [];
   for (const seed of answer.seeds) {
     if (seed.state === 'failed' && seed.last && options.singles) {
@@ -85,7 +97,8 @@ export async function drawCurves(host, shown, options) {
   if (!tag) return;
   const span = options.zoom ? {from: options.zoom[0], to: options.zoom[1]} : {};
   const answers = await Promise.all(options.groups.map(
-    (group) => get('curves', {group, tag, seed: options.seed, ...span})));
+    (group) => get('curves', {group, tag, seed: options.seed, band: options.band, line: options.line, smooth: options.smooth,
+      axis: options.axis, ...span})));
   if (!shown.current()) return;
   const short = Object.fromEntries(about.groups.map((group) => [group.label, group.short]));
   const lines = [];
@@ -115,7 +128,7 @@ export async function drawCurves(host, shown, options) {
     lines: kept.map(([line]) => line),
     bands: bands.map((band) => ({...band, upper: moved.get(band.upper), lower: moved.get(band.lower)})),
     marks, verticals, log: options.log, height: options.height,
-    label: `${tag} over steps for ${present.map((answer) => short[answer.group]).join(', ')}`,
+    inTime: options.axis === 'time', label: `${tag} over ${options.axis === 'time' ? 'time' : 'steps'} for ${present.map((answer) => short[answer.group]).join(', ')}`,
     onzoom: options.zoomable ? (from, to) => again({zoom: [from, to]}) : null,
   });
   return answers;
@@ -129,18 +142,25 @@ export async function show(host, shown) {
   const options = {
     tag: about.tags.includes(state.tag) ? state.tag : first.tag,
     groups: groups.length ? groups : known.slice(0, 1),
-    band: state.band ?? 'range', singles: state.singles ?? true, log: state.log ?? 'auto', height: 440,
-    zoom: state.zoom ?? null, zoomable: true, seed: state.seed,
+    band: state.band ?? 'range', line: state.line ?? 'mean', smooth: state.smooth ?? null,
+    axis: about.has_time ? state.axis ?? 'step' : 'step', singles: state.singles ?? true, log: state.log ?? 'auto',
+    height: 420, zoom: state.zoom ?? null, zoomable: true, seed: state.seed,
   };
   host.append(h(
     'div', {class: 'controls'},
     select('Signal', about.tags.map((tag) => ({value: tag, text: tag})), options.tag,
       (tag) => again({tag, zoom: null}), {id: 'signal'}),
+    select('Line', [{value: 'mean', text: 'mean'}, {value: 'median', text: 'median'}], options.line, (line) => again({line}), {id: 'line'}),
     select('Band', [{value: 'range', text: 'lowest to highest seed'}, {value: 'interval', text: '95 % t interval of the mean'},
+      {value: 'sd', text: 'mean ± standard deviation'}, {value: 'quartiles', text: 'middle half (quartiles)'},
       {value: 'none', text: 'none'}], options.band, (band) => again({band}), {id: 'band'}),
-    select('Axis', [{value: 'auto', text: 'by the data'}, {value: 'log', text: 'logarithmic'}, {value: 'linear', text: 'linear'}],
+    select('Smoothing', [{value: '', text: 'none'}, {value: '0.005', text: 'light (0.5 % of the run)'}, {value: '0.02', text: 'medium (2 %)'},
+      {value: '0.1', text: 'heavy (10 %)'}], options.smooth ?? '', (smooth) => again({smooth: smooth || null}), {id: 'smooth'}),
+    select('Scale', [{value: 'auto', text: 'by the data'}, {value: 'log', text: 'logarithmic'}, {value: 'linear', text: 'linear'}],
       options.log === 'auto' ? 'auto' : options.log ? 'log' : 'linear',
-      (axis) => again({log: axis === 'auto' ? 'auto' : axis === 'log'}), {id: 'axis'}),
+      (scale) => again({log: scale === 'auto' ? 'auto' : scale === 'log'}), {id: 'scale'}),
+    about.has_time && select('Over', [{value: 'step', text: 'steps'}, {value: 'time', text: 'time of training'}], options.axis,
+      (axis) => again({axis, zoom: null}), {id: 'over'}),
     checkbox('Single seeds', options.singles, (singles) => again({singles}), {id: 'singles'}),
   ));
   host.append(h(
@@ -164,5 +184,7 @@ export async function show(host, shown) {
     (seed) => again({seed: seed || null}), {id: 'another'}));
   }
   host.append(h('p', {class: 'faint'}, 'Drag to zoom. Point at a line for its seed and value; n is the number of seeds at a step. '
-    + 'Long series keep the smallest and largest value of each stretch; NaN and ∞ at the bottom mark gaps.'));
+    + 'Long series keep the smallest and largest value of each stretch; NaN and ∞ at the bottom mark gaps.'
+    + (options.smooth ? ' Smoothed: a value counts half after that share of the run.' : '')
+    + (options.axis === 'time' ? ' Time: seconds per step added up, validation and pauses left out.' : '')));
 }
