@@ -17,7 +17,7 @@ def test_all_experiments_are_found():
 
 
 def test_every_recipe_has_a_config_of_its_name_and_is_short():
-    assert RECIPES == ["lr_sensitivity", "seed_sweep"]
+    assert RECIPES == ["lr_sensitivity", "seed_sweep", "variance_sources"]
     scripts = {path.stem: path.read_text() for path in (CONF.parent / "recipes").glob("*.py")}
     assert sorted(scripts) == RECIPES
     for name, text in scripts.items():
@@ -47,3 +47,12 @@ def test_every_trainer_setting_is_one_of_lightnings():
         with initialize_config_dir(str(CONF), version_base="1.3"):
             config = compose("seed_sweep", [f"experiment={name}", "seed=0"])
         assert set(config.trainer) <= known
+
+
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name != "own"])
+def test_a_varied_source_gets_another_seed_and_the_others_keep_theirs(name):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("variance_sources", [f"experiment={name}", "seed=3", "vary=order"])
+    assert dict(config.seeds) == {"init": 3, "order": 3 + 2**31, "noise": 3, "split": 3}
+    assert config.datamodule.split_seed == 3
+    assert (config.callbacks.seeds.order, config.callbacks.stability.seed) == (3 + 2**31, 3)

@@ -113,15 +113,17 @@ class CharGPT(LightningModule):
 
 
 class HelpTopics(LightningDataModule):
-    """The text cut into windows; every tenth window is for validation, whatever the seed.
+    """The text cut into windows, a tenth of which are for validation.
 
     Args:
         batch_size: Windows per training batch.
         length: Characters per window.
+        split_seed: Seed of the choice of those windows; None for every tenth.
     """
 
-    def __init__(self, batch_size: int = 32, length: int = 64) -> None:
+    def __init__(self, batch_size: int = 32, length: int = 64, split_seed: int | None = None) -> None:
         super().__init__()
+        self.split_seed = split_seed
         self.batch_size = batch_size
         self.length = length
 
@@ -131,7 +133,10 @@ class HelpTopics(LightningDataModule):
         codes = torch.tensor([ord(c) if ord(c) < ALPHABET_SIZE else 0 for c in text])
         end = (len(codes) - 1) // self.length * self.length
         windows, following = codes[:end].view(-1, self.length), codes[1 : end + 1].view(-1, self.length)
-        is_val = torch.arange(len(windows)) % 10 == 9
+        position = torch.arange(len(windows))
+        if self.split_seed is not None:
+            position = torch.randperm(len(windows), generator=torch.Generator().manual_seed(self.split_seed))
+        is_val = position % 10 == 9
         self.train = TensorDataset(windows[~is_val], following[~is_val])
         self.val = TensorDataset(windows[is_val], following[is_val])
 

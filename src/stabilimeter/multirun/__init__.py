@@ -4,3 +4,4 @@ from stabilimeter.multirun.claim import claim as claim
 from stabilimeter.multirun.hook import MultirunSummary as MultirunSummary
 from stabilimeter.multirun.lr_question import LrQuestion as LrQuestion
 from stabilimeter.multirun.mistakes import refuse_incomplete as refuse_incomplete
+from stabilimeter.multirun.variance_question import VarianceQuestion as VarianceQuestion

@@ -20,6 +20,7 @@ from stabilimeter.multirun.folder_name import folder_name
 from stabilimeter.multirun.mark import job_folder, mark_failed
 from stabilimeter.multirun.mistakes import impossible_seed, missing_seed, overridden_values, repeated_value, unwritable
 from stabilimeter.multirun.screen import duration, is_rank_zero, last_values, say
+from stabilimeter.multirun.varied_seed import varied_seed
 from stabilimeter.present.wording import count
 from stabilimeter.records.manifest import MANIFEST_FILE, RECORD_DIR, read_manifest
 
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 # Here, because Hydra imports this module before it names the first folder, in every process that runs jobs.
 OmegaConf.register_new_resolver("stabilimeter.folder_name", folder_name, replace=True)
+OmegaConf.register_new_resolver("stabilimeter.varied_seed", varied_seed, replace=True)
 
 EXIT_SEEDS_FAILED = 3
 """Exit status of a sweep that ran to its end with failed seeds; 1 is a mistake found before training."""
