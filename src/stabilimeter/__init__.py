@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from stabilimeter.analysis.compare import compare as compare
     from stabilimeter.analysis.summarize import summarize as summarize
     from stabilimeter.analysis.summary import Summary as Summary
+    from stabilimeter.callbacks.checkpoint_regression import CheckpointRegression as CheckpointRegression
     from stabilimeter.callbacks.monitor import StabilityMonitor as StabilityMonitor
     from stabilimeter.callbacks.seed_spread import SeedSpread as SeedSpread
     from stabilimeter.callbacks.skip_list import SkippingSampler as SkippingSampler
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CheckpointRegression": "stabilimeter.callbacks.checkpoint_regression",
     "SeedSpread": "stabilimeter.callbacks.seed_spread",
     "SkippingSampler": "stabilimeter.callbacks.skip_list",
     "SpikeGuard": "stabilimeter.callbacks.spike_guard",
@@ -35,6 +37,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CheckpointRegression",
     "SeedSpread",
     "SkippingSampler",
     "SpikeGuard",

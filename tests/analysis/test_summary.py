@@ -49,6 +49,7 @@ def test_json_of_a_summary_typed_in_by_hand():
         "scores": {"noise": None, "quality": 0.59},
         "copy_of": None,
         "target_step": None,
+        "checkpoints": None,
     }
     assert out["metrics"]["val/accuracy"]["ci"] is None
     assert out["metrics_ok"] == {}

@@ -8,6 +8,7 @@ import numpy as np
 
 from stabilimeter.analysis import notes
 from stabilimeter.analysis.bands import bands_of
+from stabilimeter.analysis.checkpoints import run_checkpoints
 from stabilimeter.analysis.evidence import Evidence, Scales, final_value, scales_of
 from stabilimeter.analysis.failure import failure_reasons
 from stabilimeter.analysis.identical import copies
@@ -16,6 +17,7 @@ from stabilimeter.analysis.metrics import group_metric, run_metric
 from stabilimeter.analysis.primary import Primary, UnknownMetricError, primary_of
 from stabilimeter.analysis.roles import Roles, roles_in
 from stabilimeter.analysis.scores import pooled_spike_rate, scores_of, troubles_of
+from stabilimeter.analysis.shipment import SeedShipment, group_shipment
 from stabilimeter.analysis.summary import GroupMetric, GroupSummary, RunMetric, RunSummary, Stability
 from stabilimeter.analysis.target import target_step, time_to_target
 from stabilimeter.records.directions import mode_of
@@ -72,6 +74,7 @@ def summarize_group(group: RunGroup, options: Options, on_run: Callable[[], None
             scores=scores_of(seeds[k], scales, options.half_points),
             copy_of=_relative(runs[repeated[k]].path, options.root) if k in repeated else None,
             target_step=target_step(seeds[k], options.target),
+            checkpoints=run_checkpoints(run),
         )
         for k, run in enumerate(runs)
     )
@@ -102,6 +105,7 @@ def summarize_group(group: RunGroup, options: Options, on_run: Callable[[], None
         primary_metric=primary.tag,
         spike_rate=pooled_spike_rate([seeds[k] for k in finished]),
         time_to_target=time_to_target([seeds[k] for k in finished], options.target),
+        ship=group_shipment([seed for run in summaries if (seed := _seed_shipment(run)) is not None]),
     )
 
 
@@ -141,6 +145,13 @@ def _stability(survivors: Sequence[Evidence], n_failed: int, scales: Scales, hal
         not_measured=result.not_measured,
         reason=result.reason,
     )
+
+
+def _seed_shipment(run: RunSummary) -> SeedShipment | None:
+    if run.checkpoints is None or run.checkpoints.ship is None:
+        return None
+    name = run.seed if isinstance(run.seed, str) else f"seed {run.seed}"
+    return SeedShipment(run.path, name, run.failed, run.checkpoints.mode, run.checkpoints.ship)
 
 
 def _modes(runs: Sequence[Run], primary: Primary) -> Mapping[str, str | None]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from stabilimeter.analysis.checkpoints import RunCheckpoints
+from stabilimeter.analysis.shipment import Shipment
 from stabilimeter.stats.band import Band as Band
 from stabilimeter.stats.incident import Incident
 from stabilimeter.stats.spike_rate import SpikeRate
@@ -89,6 +91,7 @@ class RunSummary:
         scores: Every score by name; None where it could not be measured (the group's notes say why).
         copy_of: Path of the run that this one repeats bit for bit; it then counts nowhere else.
         target_step: First step at which it reached the target; None if it never did, or there is no target.
+        checkpoints: What a `CheckpointRegression` found, and the checkpoint to ship; None where none was there.
     """
 
     path: str
@@ -102,6 +105,7 @@ class RunSummary:
     scores: Mapping[str, float | None]
     copy_of: str | None = None
     target_step: int | None = None
+    checkpoints: RunCheckpoints | None = None
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,8 @@ class GroupSummary:
 
     ``metrics`` covers finished runs, failed or not; ``metrics_ok`` the non-failed ones. ``notes`` are sentences for the
     reader: what was left out, identical, missing. ``spike_rate`` pools the steps of all finished runs; None if too few
-    were logged. ``bands`` are for pictures and are not part of the JSON form. ``time_to_target``: None without target.
+    were logged. ``time_to_target``: None without target. ``ship`` is the checkpoint to ship; None where checkpoints
+    were not judged. ``bands`` are for pictures and are not part of the JSON form.
     """
 
     key: str
@@ -156,6 +161,7 @@ class GroupSummary:
     primary_metric: str | None = None
     spike_rate: SpikeRate | None = None
     time_to_target: TimeToTarget | None = None
+    ship: Shipment | None = None
 
 
 @dataclass(frozen=True)
@@ -196,6 +202,7 @@ def _group(group: GroupSummary) -> dict[str, Any]:
         "notes": list(group.notes),
         "spike_rate": None if group.spike_rate is None else asdict(group.spike_rate),
         "time_to_target": None if group.time_to_target is None else asdict(group.time_to_target),
+        "ship": None if group.ship is None else asdict(group.ship),
     }
 
 
@@ -206,6 +213,7 @@ def _run(run: RunSummary) -> dict[str, Any]:
         "incidents": [_incident(incident) for incident in run.incidents],
         "metrics": {tag: asdict(metric) for tag, metric in run.metrics.items()},
         "scores": dict(run.scores),
+        "checkpoints": None if run.checkpoints is None else asdict(run.checkpoints),
     }
 
 

@@ -88,6 +88,15 @@ class Journal:
                 self._last[key] = (step, value)
             self._report(self._watch.extend(key, [step], [value], lambda _: {}, mode=mode))
 
+    def enter_note(self, step: int, scalars: Mapping[str, float], text: str | None, tag: str) -> None:
+        """Keep what another callback has found, as scalars and as a text under ``tag``."""
+        if self._writer is not None:
+            self._writer.write_scalars(step, scalars)
+            if text is not None:
+                self._writer.write_text(tag, step, text)
+        for logger in self._loggers:
+            logger.log_metrics(dict(scalars), step)
+
     def flush(self) -> None:
         """Hand what was entered to the operating system."""
         if self._writer is not None:

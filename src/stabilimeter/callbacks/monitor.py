@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +175,13 @@ class StabilityMonitor(Callback):
         if self._instruments is not None:
             self._enter_metrics(trainer, self._evaluations.new_metrics(trainer))
             self._instruments.pause()
+
+    def note(self, step: int, scalars: Mapping[str, float], text: str | None, tag: str) -> bool:
+        """Add to the record what another callback has found; False on ranks and at times without a record."""
+        if self._journal is None:
+            return False
+        self._journal.enter_note(step, scalars, text, tag)
+        return True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the metrics accumulated over this epoch."""

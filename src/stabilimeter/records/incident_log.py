@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from stabilimeter.records import strict_json
-from stabilimeter.records.record_error import RecordError
+from stabilimeter.records.json_lines import parsed_lines, replaced
 from stabilimeter.stats.incident import Incident, Kind
 
 INCIDENTS_FILE = "incidents.jsonl"
@@ -33,19 +33,8 @@ def read_incidents(path: str | os.PathLike[str]) -> tuple[tuple[Incident, ...], 
     Raises:
         RecordError: if a line is not an incident; names the byte offset.
     """
-    path = Path(path)
-    found: dict[tuple[str, Kind, int], Incident] = {}
-    at = 0
-    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else []:
-        if not line.endswith(b"\n"):
-            return _by_step(found), at
-        try:
-            incident = _incident(strict_json.loads(line))
-        except (ValueError, TypeError, KeyError) as error:
-            raise RecordError(f"{path}: the line at byte {at} is not an incident ({error})") from error
-        found[incident.key, incident.kind, incident.step] = incident
-        at += len(line)
-    return _by_step(found), None
+    told, torn_at = parsed_lines(Path(path), _incident, "an incident")
+    return _by_step({(incident.key, incident.kind, incident.step): incident for incident in told}), torn_at
 
 
 def drop_incidents_from(path: str | os.PathLike[str], step: int) -> None:
@@ -53,10 +42,7 @@ def drop_incidents_from(path: str | os.PathLike[str], step: int) -> None:
     path = Path(path)
     if not path.exists():
         return
-    kept = [incident_line(incident) for incident in read_incidents(path)[0] if incident.end_step < step]
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text("".join(kept), encoding="utf-8")
-    draft.replace(path)
+    replaced(path, [incident_line(incident) for incident in read_incidents(path)[0] if incident.end_step < step])
 
 
 def _by_step(found: dict[tuple[str, Kind, int], Incident]) -> tuple[Incident, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stabilimeter.records.checkpoint_log import CHECKPOINTS_FILE, CheckpointLog, read_checkpoints
 from stabilimeter.records.csv_log import read_csv_log
 from stabilimeter.records.discovery import discover, significant_parts
 from stabilimeter.records.event_log import EventLog, read_event_log
@@ -61,6 +62,7 @@ class Run:
         status: How it stands.
         notes: Sentences about how it was read: what was left out and why.
         incidents: Recorded incidents, by step.
+        checkpoints: Evaluations and checkpoints that a `CheckpointRegression` has recorded; None if none did.
         overrides: What it was started with, as Hydra or a tracker noted it; None if nobody did, or where the
             manifest says more.
     """
@@ -72,6 +74,7 @@ class Run:
     status: RunStatus
     notes: tuple[str, ...] = ()
     incidents: tuple[Incident, ...] = ()
+    checkpoints: CheckpointLog | None = None
     overrides: Overrides | None = None
     _scalars: Mapping[str, Points] = field(default_factory=dict, repr=False)
     _vectors: Mapping[str, Points] = field(default_factory=dict, repr=False)
@@ -172,6 +175,9 @@ def run_from(source: RunSource, *, label: str, root: Path, notes: Sequence[str] 
         incidents, torn_at = read_incidents(path / RECORD_DIR / INCIDENTS_FILE)
         if torn_at is not None:
             said.append(f"{INCIDENTS_FILE}: unfinished last line left out (byte {torn_at})")
+    checkpoints, torn_at = _checkpoints_of(path) if with_series else (None, None)
+    if torn_at is not None:
+        said.append(f"{CHECKPOINTS_FILE}: unfinished last line left out (byte {torn_at})")
     log, settings = _log_of(source) if with_series else (ScalarLog({}), None)
     seed, group = (manifest.seed, manifest.group) if manifest else (None, None)
     overrides = overrides_of(path, root) or settings if seed is None or not group else None
@@ -185,10 +191,17 @@ def run_from(source: RunSource, *, label: str, root: Path, notes: Sequence[str] 
         status=status,
         notes=(*said, *log.notes),
         incidents=incidents,
+        checkpoints=checkpoints,
         overrides=overrides,
         _scalars=log.scalars,
         _vectors=log.vectors if isinstance(log, EventLog) else {},
     )
+
+
+def _checkpoints_of(path: Path) -> tuple[CheckpointLog | None, int | None]:
+    """What is recorded beside the log of a run, whoever wrote the log; the CSVLogger's is one file of its folder."""
+    record = (path.parent if path.name == "metrics.csv" else path) / RECORD_DIR
+    return read_checkpoints(record) if (record / CHECKPOINTS_FILE).is_file() else (None, None)
 
 
 def _log_of(source: RunSource) -> tuple[EventLog | ScalarLog, Overrides | None]:

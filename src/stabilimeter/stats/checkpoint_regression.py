@@ -104,3 +104,22 @@ def checkpoint_regression(values: NDArray[np.float64], scale: float) -> Regressi
         final=max(0.0, float(shortfall[-1])) / scale,
         count=int(np.sum(shortfall > max(REGRESSION_SIGMAS * noise, MIN_COUNTED_SHARE * scale))),
     )
+
+
+def drawdown(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far each evaluation is behind the best so far: ``v_t - min over u <= t of v_u``.
+
+    The last one is the regret of the final checkpoint, the largest one the maximum drawdown. Chan et al. 2020, section
+    3 (there of the running maximum of returns).
+
+    Args:
+        values: Evaluations in order of steps, oriented so that lower is better, shape ``(n,)``. A non-finite one is
+            infinitely far behind, and never the best.
+
+    >>> drawdown(np.array([5.0, 3.0, 4.0, 2.0, np.nan, 2.5]))
+    array([0. , 0. , 1. , 0. , inf, 0.5])
+    """
+    values = np.asarray(values, dtype=np.float64)
+    finite = np.where(np.isfinite(values), values, np.inf)
+    best = np.minimum.accumulate(finite)
+    return np.where(np.isfinite(values), finite - np.where(np.isfinite(best), best, 0.0), np.inf)

@@ -1,0 +1,98 @@
+"""What is told of an evaluation and of saved checkpoints: record, loggers, TensorBoard."""
+
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from stabilimeter.callbacks.monitor import StabilityMonitor
+from stabilimeter.records.checkpoint_log import (
+    CHECKPOINTS_FILE,
+    LAST_HEALTHY_FILE,
+    CheckpointLog,
+    Evaluation,
+    SavedCheckpoint,
+    checkpoint_line,
+    drop_checkpoints_after,
+    evaluation_text,
+    point_at_last_healthy,
+    read_checkpoints,
+)
+from stabilimeter.records.event_appender import append
+from stabilimeter.records.manifest import RECORD_DIR
+from stabilimeter.stats.checkpoint_verdict import Verdict
+
+TAG = "checkpoint"
+DRAWDOWN = f"{TAG}/drawdown"
+VERDICT = f"{TAG}/verdict"
+NEGATIVE_FLIP_RATE = f"{TAG}/negative_flip_rate"
+CHURN = f"{TAG}/churn"
+FORGOTTEN = f"{TAG}/forgotten_share"
+
+_SIGNS = {Verdict.BETTER: 1.0, Verdict.SAME: 0.0, Verdict.WORSE: -1.0}
+
+
+class CheckpointReport:
+    """The record in ``<folder>/stability``, on rank 0.
+
+    Args:
+        folder: Folder of the run; None to keep nothing on disk (``fast_dev_run``).
+        trainer: The Trainer.
+    """
+
+    def __init__(self, folder: Path | None, trainer: Trainer) -> None:
+        self._folder = folder
+        self._trainer: Any = trainer
+        self._record = None if folder is None else folder / RECORD_DIR
+
+    def open(self, last_step: int | None) -> CheckpointLog:
+        """Leave what was told up to ``last_step`` (nothing if None: the run starts anew), and return all there was."""
+        if self._record is None:
+            return CheckpointLog()
+        self._record.mkdir(parents=True, exist_ok=True)
+        log, _ = read_checkpoints(self._record)
+        drop_checkpoints_after(self._record, -1 if last_step is None else last_step)
+        if last_step is None:
+            (self._record / LAST_HEALTHY_FILE).unlink(missing_ok=True)
+        return log
+
+    def enter(self, entry: Evaluation | SavedCheckpoint) -> None:
+        """Keep one line."""
+        if self._record is not None:
+            append(self._record / CHECKPOINTS_FILE, checkpoint_line(entry).encode())
+
+    def point(self, saved: SavedCheckpoint) -> None:
+        """Name the last healthy checkpoint."""
+        if self._record is not None:
+            point_at_last_healthy(self._record, saved)
+
+    def log(self, evaluation: Evaluation) -> None:
+        """Give loggers and TensorBoard a few numbers, and a sentence where the evaluation is not the same as before."""
+        if self._folder is None:
+            return
+        scalars = _scalars(evaluation)
+        text = None
+        if evaluation.unhealthy or evaluation.verdict in (Verdict.BETTER, Verdict.WORSE):
+            text = evaluation_text(evaluation)
+        monitors = [c for c in self._trainer.callbacks if isinstance(c, StabilityMonitor)]
+        if any(monitor.note(evaluation.step, scalars, text, TAG) for monitor in monitors):
+            return
+        for logger in self._trainer.loggers:
+            logger.log_metrics(scalars, evaluation.step)
+            if text is not None and isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_text(TAG, text, evaluation.step)
+
+
+def _scalars(evaluation: Evaluation) -> dict[str, float]:
+    scalars = {DRAWDOWN: evaluation.drawdown}
+    if evaluation.verdict is not None:
+        scalars[VERDICT] = _SIGNS[evaluation.verdict]
+    changes = evaluation.examples
+    if changes is not None:
+        for key, count in ((NEGATIVE_FLIP_RATE, changes.negative), (FORGOTTEN, changes.forgotten)):
+            if count is not None:
+                scalars[key] = count / changes.n
+        if changes.churn is not None:
+            scalars[CHURN] = changes.churn
+    return scalars
