@@ -9,7 +9,7 @@ REFERENCES = (
     "Brown and Forsythe (1974): Robust tests for the equality of variances. J. Am. Stat. Assoc. 69.",
     "Chan et al. (2020): Measuring the reliability of reinforcement learning algorithms. ICLR.",
     "Holm (1979): A simple sequentially rejective multiple test procedure. Scand. J. Stat. 6.",
-    "Jordan (2023): Variance between runs of neural network training is harmless and inevitable. arXiv:2304.01910.",
+    "Jordan (2023): Calibrated chaos: variance between runs of neural network training is harmless and inevitable.",
     "Miller (1974): The jackknife: a review. Biometrika 61.",
     "OLMo team (2025): 2 OLMo 2 Furious. arXiv:2501.00656.",
     "Rockafellar and Uryasev (2002): Conditional value-at-risk for general loss distributions. J. Bank. Finance 26.",
