@@ -10,6 +10,7 @@ from tests.plugin.conftest import HOSTILE, N, Tab, write_run, write_sweep
 
 from stabilimeter.analysis.summarize import summarize
 from stabilimeter.present.publish import summary_json
+from stabilimeter.records.incident_log import incident_line
 from stabilimeter.records.manifest import Manifest, RunStatus
 from stabilimeter.records.run import read_run
 from stabilimeter.records.sweep import read_sweep
@@ -396,3 +397,23 @@ def test_a_run_that_cannot_be_read_is_said_and_the_others_are_shown(tmp_path):
     assert overview["headline"][0] == {"tone": "bad", "text": "1 run could not be read: see the notes."}
     assert "seed=0 could not be read" in overview["notes"][0]["text"]
     assert sorted(len(group["seeds"]) for group in overview["groups"]) == [2, 3]
+
+
+def test_what_the_guard_did_stands_at_the_incident_that_it_answered(tmp_path):
+    write_run(tmp_path, "g", 0, spikes=(300, 480))
+    evidence = {"action": "rollback", "series": "train/loss", "steps": 1, "restored_step": 250}
+    action = Incident(Kind.SPIKE, 300, 300, 3.5, 0.5, 0.02, "guard/rollback", evidence=evidence)
+    with (tmp_path / "g" / "seed=0" / "stability" / "incidents.jsonl").open("a") as file:
+        file.write(incident_line(action))
+    tab = Tab(tmp_path)
+    tab.wait()
+    (lane,) = tab.get("incidents")["lanes"]
+    events = [event for event in lane["events"] if event["key"] in ("train/loss", "guard/rollback")]
+    kinds = {event["index"]: (event["step"], event["kind"]) for event in events}
+    assert sorted(kinds.values()) == [(300, "guard"), (300, "spike"), (480, "spike")]
+    words = "SpikeGuard skipped the step and went back to the state after step 250"
+    for index, (step, kind) in kinds.items():
+        window = tab.get("window", run=lane["path"], incident=index)
+        facts = {fact["name"]: fact["value"] for fact in window["facts"]}
+        assert facts.get("action taken") == (words if step == 300 else None), (step, kind)
+        assert window["signals"][0]["tag"] == "train/loss"

@@ -12,7 +12,7 @@ from stabilimeter.present.wording import (
     printable,
     size_in_noise,
 )
-from stabilimeter.stats.incident import Kind
+from stabilimeter.stats.incident import Incident, Kind
 
 
 @pytest.mark.parametrize(
@@ -101,3 +101,23 @@ def test_control_characters_do_not_reach_a_terminal():
 
 def test_directions():
     assert [better_when(mode) for mode in ("min", "max", None)] == ["low is good", "high is good", ""]
+
+
+@pytest.mark.parametrize(
+    ("action", "evidence", "end_step", "words"),
+    [
+        ("skip", {}, 7, "(SpikeGuard skipped the step): train/loss was 9.00, 1.00 expected"),
+        ("skip", {}, 9, "(SpikeGuard skipped the step, 3 times in a row): train/loss was 9.00, 1.00 expected"),
+        (
+            "rollback",
+            {"restored_step": 5},
+            7,
+            "(SpikeGuard skipped the step and went back to the state after step 5): train/loss was 9.00, 1.00 expected",
+        ),
+        ("warn", {}, 7, "(SpikeGuard warned only): train/loss was 9.00, 1.00 expected"),
+    ],
+)
+def test_what_a_guard_did_is_told_as_an_action(action, evidence, end_step, words):
+    evidence = {"action": action, "series": "train/loss", **evidence}
+    incident = Incident(Kind.SPIKE, 7, end_step, 9.0, 1.0, 0.1, f"guard/{action}", evidence=evidence)
+    assert incident_in_words(incident) == words

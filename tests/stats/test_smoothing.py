@@ -9,7 +9,9 @@ def test_pandas_agrees():
     values = np.random.default_rng(0).normal(size=300).cumsum()
     values[[0, 50, 51, 299]] = np.nan
     for half_life in (0.5, 3.0, 40.0):
-        expected = pandas.Series(values).ewm(halflife=half_life, adjust=True, ignore_na=False).mean().to_numpy(copy=True)
+        expected = (
+            pandas.Series(values).ewm(halflife=half_life, adjust=True, ignore_na=False).mean().to_numpy(copy=True)
+        )
         expected[np.isnan(values)] = np.nan
         np.testing.assert_allclose(exponential_mean(values, half_life), expected, rtol=1e-9)
 

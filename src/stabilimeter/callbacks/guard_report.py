@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from stabilimeter.callbacks.guard_ladder import Rung
+from stabilimeter.records import keys
 from stabilimeter.records.incident_log import INCIDENTS_FILE, incident_line
 from stabilimeter.records.manifest import MANIFEST_FILE, RECORD_DIR
 from stabilimeter.stats.incident import Incident
-
-KEY_PREFIX = "guard/"
-"""An action is recorded as an incident of the series ``guard/<action>``, beside that of the series it answers."""
 
 _logger = logging.getLogger(__name__)
 _MOST_ACTIONS = 100
@@ -53,7 +51,7 @@ class Report:
             rung: What was done about it.
             evidence: What else is known of the step, as plain JSON values; ``restored_step`` for a rollback.
         """
-        key = f"{KEY_PREFIX}{rung.value}"
+        key = f"{keys.GUARD_PREFIX}{rung.value}"
         last = self.actions[-1] if self.actions else None
         goes_on = last is not None and (last.key, last.kind, last.end_step + 1) == (key, finding.kind, finding.step)
         if last is not None and goes_on and last.evidence["series"] == finding.key:

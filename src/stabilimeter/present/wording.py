@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from stabilimeter.analysis.summary import GroupMetric
+from stabilimeter.present.guard_action import guard_action, subject
 from stabilimeter.stats.incident import Incident, Kind
 
 MISSING = "-"
@@ -105,6 +106,11 @@ def better_when(mode: str | None) -> str:
 def incident_in_words(incident: Incident) -> str:
     """What happened, and how far off it was against what was expected."""
     value, expected = number(incident.value, 3), number(incident.baseline, 3)
+    action = guard_action(incident)
+    if action is not None:
+        return f"({printable(action)}): {printable(subject(incident))} was {value}" + (
+            f", {expected} expected" if math.isfinite(incident.baseline) else ""
+        )
     lasted = f"for {count(incident.end_step - incident.step + 1, 'step')}"
     if incident.kind is Kind.NONFINITE:
         return f"became {value}" + (f" {lasted}" if incident.end_step > incident.step else "")

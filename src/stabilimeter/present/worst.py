@@ -10,10 +10,11 @@ from stabilimeter.analysis.summary import GroupSummary, RunSummary
 from stabilimeter.present.wording import size_in_noise
 from stabilimeter.stats.incident import Incident, Kind
 
-_GRAVITY = (
+GRAVITY = (
     *(Kind.DIVERGENCE, Kind.NONFINITE, Kind.COLLAPSE, Kind.SHIFT, Kind.EXCURSION, Kind.SPIKE),
     Kind.OUTLIER_SEED,
 )
+"""Kinds of incident, the gravest first."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def worst_incidents(groups: Sequence[GroupSummary]) -> list[WorstOfKind]:
 
 def _rank(incident: Incident) -> tuple[bool, int, float]:
     is_result = is_loss(incident.key) or is_validation(incident.key)
-    return not is_result, _GRAVITY.index(incident.kind), -_size(incident)
+    return not is_result, GRAVITY.index(incident.kind), -_size(incident)
 
 
 def _entry(group: GroupSummary, hits: list[tuple[RunSummary, Incident]]) -> WorstOfKind:

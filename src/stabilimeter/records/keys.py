@@ -22,3 +22,6 @@ OPTIM_LAYER_RMS = "optim/layer_rms"
 NOISE_GRADIENT_SQUARE = "noise/gradient_square"
 NOISE_TRACE = "noise/trace"
 NOISE_SCALE = "noise/scale"
+
+GUARD_PREFIX = "guard/"
+"""What a guard did is an incident of the series ``guard/<action>``, beside that of the series it answers."""

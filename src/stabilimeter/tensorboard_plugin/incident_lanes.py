@@ -9,11 +9,13 @@ import numpy as np
 from stabilimeter.analysis.first_movers import FailedSeed
 from stabilimeter.analysis.roles import Roles, roles_in
 from stabilimeter.analysis.summary import GroupSummary, RunSummary
+from stabilimeter.present.guard_action import guard_action, subject
 from stabilimeter.present.ranking import named_groups
-from stabilimeter.present.wording import count, incident_in_words, number, printable, size_in_noise
+from stabilimeter.present.wording import count, incident_in_words, listed, number, printable, size_in_noise
+from stabilimeter.present.worst import GRAVITY
 from stabilimeter.records import keys
 from stabilimeter.records.run import Run
-from stabilimeter.stats.incident import Incident, Kind
+from stabilimeter.stats.incident import Incident
 from stabilimeter.tensorboard_plugin.curves import within
 from stabilimeter.tensorboard_plugin.live_sweep import Snapshot
 from stabilimeter.tensorboard_plugin.overview import mover_in_words, seed_name, seed_state, why
@@ -22,13 +24,12 @@ from stabilimeter.tensorboard_plugin.question import QuestionError, asked, asked
 
 MAX_EVENTS = 150
 """Of one lane; the gravest and then the largest come first."""
+GUARD = "guard"
+"""What the tab calls what a guard did about an incident: no kind of incident, but an answer to one."""
 POINTS_AROUND = 60
 """Points of the signal itself on each side of an incident."""
 MAX_POINTS = 2_000
-_GRAVITY = (
-    *(Kind.DIVERGENCE, Kind.NONFINITE, Kind.COLLAPSE, Kind.SHIFT, Kind.EXCURSION, Kind.SPIKE),
-    Kind.OUTLIER_SEED,
-)
+MAX_ACTIONS = 3
 
 
 def answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str, Any]:
     lanes = [_lane(label, group, run, failed.get(run.path)) for label, group in named for run in group.runs]
     return {
         "lanes": lanes,
-        "kinds": [kind.value for kind in _GRAVITY],
+        "kinds": [*(kind.value for kind in GRAVITY), GUARD],
         "last_step": max((lane["last_step"] or 0 for lane in lanes), default=0),
         "n_incidents": sum(lane["n_incidents"] for lane in lanes),
     }
@@ -60,7 +61,7 @@ def window_answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str,
         if index not in range(len(about.incidents)):
             raise QuestionError(f"{about.path} has no incident {arguments['incident']}")
         incident = about.incidents[int(index)]
-        start, end, key = incident.step, incident.end_step, incident.key
+        start, end, key = incident.step, incident.end_step, subject(incident)
     elif failed is not None and failed.lost_at is not None:
         start = end = failed.lost_at
         key = next((mover.key for mover in failed.movers if mover.step == start), roles.train_loss or "")
@@ -87,7 +88,7 @@ def _lane(label: str, group: GroupSummary, run: RunSummary, failed: FailedSeed |
     events = [
         {
             "index": index,
-            "kind": run.incidents[index].kind.value,
+            "kind": _kind(run.incidents[index]),
             "key": printable(run.incidents[index].key),
             "step": run.incidents[index].step,
             "end_step": run.incidents[index].end_step,
@@ -110,9 +111,13 @@ def _lane(label: str, group: GroupSummary, run: RunSummary, failed: FailedSeed |
     }
 
 
+def _kind(incident: Incident) -> str:
+    return incident.kind.value if guard_action(incident) is None else GUARD
+
+
 def _rank(incident: Incident) -> tuple[int, float]:
     size = size_in_noise(incident)
-    return _GRAVITY.index(incident.kind), -size if size == size else 0.0
+    return GRAVITY.index(incident.kind), -size if size == size else 0.0
 
 
 def _signals(roles: Roles, own: GroupSummary, key: str) -> list[str]:
@@ -141,17 +146,32 @@ def _facts(incident: Incident | None, about: RunSummary, failed: FailedSeed | No
     facts: dict[str, str] = {}
     if incident is not None:
         facts["kind"] = incident.kind.value
+        actions = [incident, *(other for other in about.incidents if _answers(other, incident))]
+        facts["action taken"] = listed([action for one in actions if (action := guard_action(one))], MAX_ACTIONS)
         if incident.shared:
             facts["shared"] = "the same step stands out in several seeds: data or schedule"
         if incident.end_step > incident.step:
             facts["steps"] = f"{incident.step} to {incident.end_step}"
         for name, value in incident.evidence.items():
+            if guard_action(incident) is not None and name in ("action", "series"):
+                continue  # said already
             facts[printable(str(name)).replace("_", " ")] = _in_words(value)
     if about.failed:
         facts["how the seed ended"] = why(about)
     if failed is not None and failed.reference is not None and failed.movers:
         facts["compared with"] = count(failed.n_healthy, "healthy seed")
-    return [{"name": name, "value": value} for name, value in facts.items()]
+    return [{"name": name, "value": value} for name, value in facts.items() if value]
+
+
+def _answers(action: Incident, incident: Incident) -> bool:
+    """Whether one incident is what a guard did about the other."""
+    return (
+        guard_action(action) is not None
+        and action is not incident
+        and subject(action) == incident.key
+        and action.step <= incident.end_step
+        and incident.step <= action.end_step
+    )
 
 
 def _order(about: RunSummary, failed: FailedSeed | None, start: int, span: tuple[int, int]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ export const KINDS = {
   excursion: {glyph: '◆', color: '#3A8FC4', words: 'off, then back'},
   spike: {glyph: '▲', color: '#56B4E9', words: 'a few points off'},
   outlier_seed: {glyph: '○', color: '#009E73', words: 'far from its siblings'},
+  guard: {glyph: '■', color: '#5B5FC7', words: 'SpikeGuard acted'},
 };
 
 export const STATES = {
