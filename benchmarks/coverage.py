@@ -29,8 +29,6 @@ from comparison import EQUAL, simulated
 from stabilimeter.stats.intervals import bootstrap_t_interval, t_interval
 from stabilimeter.stats.seed_place import outlier_p
 from stabilimeter.stats.stability import (
-    SPREAD_WEIGHT,
-    WITHIN_WEIGHT,
     HalfPoints,
     Troubles,
     credit,
@@ -119,7 +117,7 @@ def mean_rows(rng: np.random.Generator, draws: int) -> Iterator[Row]:
 def score_rows(rng: np.random.Generator, draws: int) -> Iterator[Row]:
     """Coverage of both intervals for the stability score."""
     within = float(np.mean([quality(_troubles(rng)) for _ in range(100_000)]))
-    given = within**WITHIN_WEIGHT * credit(SEED_SD, HalfPoints().seed_spread) ** SPREAD_WEIGHT
+    given = within**0.75 * credit(SEED_SD, HalfPoints().seed_spread) ** 0.25
     for law in (gaussian, skewed):
         for p in (0.0, 0.05, 0.1, 0.3):
             for n in (3, 5, 10, 20):

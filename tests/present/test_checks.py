@@ -1,6 +1,7 @@
 import pytest
 
 from stabilimeter.present.checks import Check, CheckError, read_checks
+from stabilimeter.stats.stability import HalfPoints, Weights
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def test_a_file_of_checks_is_read_with_its_lines(file):
         "  min: 0.95\n"
         "- {score: spike_rate, max: 1e-3}\n"
     )
-    assert read_checks(file) == [
+    assert read_checks(file).checks == [
         Check("stability.given_completion", "min", 60.0, f"{file}:2"),
         Check("val/accuracy", "min", 0.95, f"{file}:4"),
         Check("spike_rate", "max", 0.001, f"{file}:6"),
@@ -29,7 +30,7 @@ def test_margins_against_a_baseline(file):
         "- {score: val/accuracy, not_worse_than: baseline, margin: 1e-2}\n"
         "- {score: failure_rate, not_worse_than: baseline, margin: 0}\n"
     )
-    first, second = read_checks(file)
+    first, second = read_checks(file).checks
     assert first == Check("val/accuracy", "margin", 0.01, f"{file}:1")
     assert first.bound == "not worse than baseline, margin 0.01"
     assert second == Check("failure_rate", "margin", 0.0, f"{file}:2")
@@ -109,3 +110,51 @@ def test_bounds_include_their_limit_and_never_nan():
     assert not Check("a", "min", 60.0, "").respects(59.999)
     assert not any(Check("a", side, 0.0, "").respects(float("nan")) for side in ("min", "max"))
     assert Check("a", "max", 0.001, "").bound == "max 0.001"
+
+
+def test_conventions_of_one_s_own(file):
+    file.write_text(
+        "- {half_points: {noise: 0.1, seed_spread: 1e-2}}\n"
+        "- {score: stability, min: 60}\n"
+        "- {weights: {regression: 2}}\n"
+    )
+    found = read_checks(file)
+    assert [check.where for check in found.checks] == [f"{file}:2"]
+    assert found.half_points == HalfPoints(noise=0.1, seed_spread=0.01, weights=Weights(regression=2.0))
+    assert found.half_points.changes == (
+        "half marks for noise 0.1 instead of 0.05",
+        "half marks for seed_spread 0.01 instead of 0.05",
+        "weight of regression 2 instead of 1",
+    )
+
+
+def test_without_them_the_published_ones_hold(file):
+    file.write_text("- {score: stability, min: 60}\n")
+    assert read_checks(file).half_points == HalfPoints()
+    assert HalfPoints().changes == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "{half_points: {nois: 0.1}}",
+            "FILE:1: 'nois' in half_points is unknown; there are: spikes, noise, regression",
+        ),
+        ("{half_points: {noise: 0}}", "FILE:1: 'noise' in half_points must be above 0, got 0"),
+        ("{half_points: 0.1}", r"FILE:1: 'half_points' must be a mapping such as \{noise: 0.1\}, got 0.1"),
+        ("{weights: {noise: many}}", "FILE:1: 'noise' must be a finite number, got many"),
+        ("{weights: {noise: 1}, score: noise}", "FILE:1: 'score' beside conventions; give it a line of its own"),
+        ("{weights: {noise: 1, noise: 2}}", "FILE:1: 'noise' in weights is given twice"),
+    ],
+)
+def test_wrong_conventions_are_explained(file, line, message):
+    file.write_text(f"- {line}\n- {{score: stability, min: 60}}\n")
+    with pytest.raises(CheckError, match=message.replace("FILE", str(file))):
+        read_checks(file)
+
+
+def test_conventions_alone_check_nothing(file):
+    file.write_text("- {half_points: {noise: 0.1}}\n")
+    with pytest.raises(CheckError, match="expected a check beside the conventions"):
+        read_checks(file)

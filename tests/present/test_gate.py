@@ -217,6 +217,14 @@ def test_the_json_has_the_documented_layout(build):
     assert json.loads(strict_json.dumps(result.to_dict())) == {
         "schema": 1,
         "verdict": "fail",
+        "half_points": {
+            "spikes": 0.001,
+            "noise": 0.05,
+            "regression": 0.1,
+            "seed_spread": 0.05,
+            "weights": {"spikes": 1.0, "noise": 1.0, "regression": 1.0, "seed_spread": 1.0},
+            "version": 1,
+        },
         "checks": [
             {
                 "score": "failure_rate",

@@ -8,6 +8,7 @@ from stabilimeter.present.checks import Check
 from stabilimeter.present.gate import gate
 from stabilimeter.present.sparkline import BLOCKS
 from stabilimeter.present.terminal import render, render_gate, show, to_text
+from stabilimeter.stats.stability import HalfPoints
 
 FOLDER = Path("multi run/digits")
 
@@ -196,3 +197,11 @@ def test_a_gate_on_one_group_needs_no_heading(build):
     assert to_text(render_gate(result)) == (
         "  pass          stability min 50  88.20 [54.0, 96.0]\ngate: pass (1 pass)\n"
     )
+
+
+def test_a_gate_by_other_conventions_says_so(build):
+    summary = replace(build.summary(build.group()), half_points=HalfPoints(noise=0.1))
+    text = to_text(render_gate(gate(summary, [Check("stability", "min", 50.0, "checks.yaml:1")])))
+    assert "scores by conventions of your own: half marks for noise 0.1 instead of 0.05" in text
+    usual = to_text(render_gate(gate(build.summary(build.group()), [Check("stability", "min", 50.0, "checks.yaml:1")])))
+    assert "conventions" not in usual

@@ -8,6 +8,7 @@ from stabilimeter.stats.stability import (
     COMPONENTS,
     HalfPoints,
     Troubles,
+    Weights,
     credit,
     quality,
     seed_spread,
@@ -58,6 +59,26 @@ def test_score_by_hand():
     assert result.failure_rate == 0.25
     assert result.not_measured == ()
     assert result.reason is None
+
+
+def test_weights_by_hand():
+    half = HalfPoints(weights=Weights(spikes=2.0, seed_spread=4.0))
+    assert quality(Troubles(0.001, 0.0, 0.30), half) == pytest.approx(0.5 ** (2 / 4) * 0.25 ** (1 / 4))
+    result = stability_score(
+        same(Troubles(0.001, 0.0, 0.0), 3), 0, np.array([1.0, 2.0, 3.0]), scale=20.0, half_points=half
+    )
+    spread = credit(1 / 0.886227 / 20, 0.05)
+    assert result.score == pytest.approx(100 * (0.5 ** (2 / 4)) ** (4 / 8) * spread ** (4 / 8), rel=1e-6)
+    lost = result.points_lost
+    assert sum(lost.values()) == pytest.approx(100 - result.score)
+    assert lost["spikes"] / lost["seed_spread"] == pytest.approx(math.log(0.5) * 2 / 8 / (math.log(spread) * 4 / 8))
+    assert Weights().within == 0.75
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, math.nan])
+def test_weights_are_checked(bad):
+    with pytest.raises(ValueError, match=r"Weights\.noise must be a positive number"):
+        Weights(noise=bad)
 
 
 def test_a_perfect_recipe_of_five_seeds_has_a_lower_limit_of_57():

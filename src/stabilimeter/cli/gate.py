@@ -23,6 +23,9 @@ A checks file is a YAML list; every group of the sweep must pass every line:
 With --baseline also, by the 95 % interval of the difference:
   - {score: val/accuracy, not_worse_than: baseline, margin: 0.01}
 and no larger share of the seeds may fail than in the baseline, as observed.
+To judge by other conventions than those of docs/score.md:
+  - {half_points: {noise: 0.1, spikes: 0.002}}   # what earns half marks
+  - {weights: {regression: 2}}                   # relative to the others, which have 1
 
 exit status: 0 pass, 1 fail, 2 inconclusive, 64 wrong usage or unreadable input
 """
@@ -63,12 +66,13 @@ def _run(arguments: argparse.Namespace) -> int:
     check_output(arguments.json)
     check_output(arguments.junit)
     try:
-        checks = read_checks(arguments.checks)
-        sweep, summary = read_and_summarize(arguments, arguments.dir)
+        file = read_checks(arguments.checks)
+        checks = file.checks
+        sweep, summary = read_and_summarize(arguments, arguments.dir, file.half_points)
         if arguments.baseline is None:
             result = gate(summary, checks)
         else:
-            baseline = sides_of("baseline", *read_and_summarize(arguments, arguments.baseline))
+            baseline = sides_of("baseline", *read_and_summarize(arguments, arguments.baseline, file.half_points))
             pairs = matched_sides(baseline, sides_of("candidate", sweep, summary))
             result = gate_with_baseline(summary, checks, pairs)
     except (CheckError, ComparisonError) as error:

@@ -9,10 +9,13 @@ from stabilimeter.cli.usage import UsageError
 if TYPE_CHECKING:
     from stabilimeter.analysis.summary import Summary
     from stabilimeter.records.sweep import Sweep
+    from stabilimeter.stats.stability import HalfPoints
 
 
-def read_and_summarize(arguments: argparse.Namespace, folder: Path) -> "tuple[Sweep, Summary]":
-    """The runs of a folder and what is to be said about them.
+def read_and_summarize(
+    arguments: argparse.Namespace, folder: Path, half_points: "HalfPoints | None" = None
+) -> "tuple[Sweep, Summary]":
+    """The runs of a folder and what is to be said about them, by conventions of the caller or the usual ones.
 
     Raises:
         UsageError: if they cannot be read, or have no such metric.
@@ -32,6 +35,7 @@ def read_and_summarize(arguments: argparse.Namespace, folder: Path) -> "tuple[Sw
                 metric=arguments.metric,
                 mode=arguments.mode,
                 target=arguments.target,
+                half_points=half_points,
                 on_progress=on_progress,
             )
     except UnknownMetricError as error:

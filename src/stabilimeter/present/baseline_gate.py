@@ -54,7 +54,7 @@ def gate_with_baseline(summary: Summary, checks: Sequence[Check], sides: Sequenc
         relative.append(NO_NEW_FAILURES)
     results = gate(summary, bounds).results if bounds else ()
     judged = tuple(_judged(check, *pair) for pair in sides for check in relative)
-    return GateResult(results + judged)
+    return GateResult(results + judged, summary.half_points)
 
 
 def _refuse_unknown(check: Check, sides: Sequence[tuple[Side, Side]]) -> None:

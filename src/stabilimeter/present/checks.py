@@ -1,13 +1,16 @@
-"""A checks file: which bounds the scores of a recipe have to respect."""
+"""A checks file: which bounds the scores of a recipe have to respect, and by which conventions they are made."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 
+from stabilimeter.stats.stability import HalfPoints, Weights
+
 EXAMPLE = "- {score: failure_rate, max: 0}"
+CONVENTIONS = ("half_points", "weights")
 EXAMPLE_MARGIN = "- {score: val/accuracy, not_worse_than: baseline, margin: 0.01}"
 
 Side = Literal["min", "max", "margin"]
@@ -46,11 +49,25 @@ class Check:
         return value >= self.limit if self.side == "min" else value <= self.limit
 
 
-def read_checks(path: Path) -> list[Check]:
+@dataclass(frozen=True)
+class ChecksFile:
+    """What a checks file holds.
+
+    Attributes:
+        checks: The bounds.
+        half_points: The conventions of the stability score, as far as the file changes them.
+    """
+
+    checks: list[Check]
+    half_points: HalfPoints
+
+
+def read_checks(path: Path) -> ChecksFile:
     """The checks in a YAML file.
 
     A list of ``{score: NAME, min: NUMBER}``, ``{score: NAME, max: NUMBER}`` or
-    ``{score: NAME, not_worse_than: baseline, margin: NUMBER}``.
+    ``{score: NAME, not_worse_than: baseline, margin: NUMBER}``; besides, to judge by conventions of one's own,
+    ``{half_points: {noise: NUMBER}}`` and ``{weights: {noise: NUMBER}}``.
 
     Raises:
         CheckError: if the file cannot be read, is not YAML, or holds anything else.
@@ -69,7 +86,46 @@ def read_checks(path: Path) -> list[Check]:
         raise CheckError(f"{path}{line}: not YAML: {problem}") from error
     if not isinstance(root, yaml.SequenceNode) or not root.value:
         raise CheckError(f"{path}: expected a list of checks, one or more lines such as '{EXAMPLE}'")
-    return [_check(node, f"{path}:{node.start_mark.line + 1}") for node in root.value]
+    lines = [(node, f"{path}:{node.start_mark.line + 1}") for node in root.value]
+    conventions = [(node, where) for node, where in lines if _is_convention(node)]
+    checks = [_check(node, where) for node, where in lines if not _is_convention(node)]
+    if not checks:
+        raise CheckError(f"{path}: expected a check beside the conventions, such as '{EXAMPLE}'")
+    return ChecksFile(checks, _half_points(conventions))
+
+
+def _is_convention(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.MappingNode) and any(key.value in CONVENTIONS for key, _ in node.value)
+
+
+def _half_points(lines: list[tuple[yaml.Node, str]]) -> HalfPoints:
+    """The conventions, each of the two given at most once."""
+    given: dict[str, dict[str, Any]] = {}
+    for node, where in lines:
+        for key, value in node.value:
+            name = str(key.value)
+            if name not in CONVENTIONS:
+                raise CheckError(f"{where}: '{name}' beside conventions; give it a line of its own")
+            if name in given:
+                raise CheckError(f"{where}: '{name}' is given twice")
+            given[name] = _numbers(value, name, where)
+    return HalfPoints(**given.get("half_points", {}), weights=Weights(**given.get("weights", {})))
+
+
+def _numbers(node: yaml.Node, name: str, where: str) -> dict[str, float]:
+    components = [item.name for item in fields(Weights)]
+    if not isinstance(node, yaml.MappingNode) or not node.value:
+        raise CheckError(f"{where}: '{name}' must be a mapping such as {{noise: 0.1}}, got {_shown(node)}")
+    numbers: dict[str, float] = {}
+    for key, value in node.value:
+        component = str(key.value)
+        if component not in components or component in numbers:
+            what = "is given twice" if component in numbers else f"is unknown; there are: {', '.join(components)}"
+            raise CheckError(f"{where}: '{component}' in {name} {what}")
+        numbers[component] = _number(value, component, where)
+        if numbers[component] <= 0:
+            raise CheckError(f"{where}: '{component}' in {name} must be above 0, got {numbers[component]:g}")
+    return numbers
 
 
 def _check(node: yaml.Node, where: str) -> Check:

@@ -24,7 +24,7 @@ While seeds are running, a pass is inconclusive. A name that is both a score and
 import difflib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -32,6 +32,7 @@ from stabilimeter.analysis.summary import GroupMetric, GroupSummary, RunSummary,
 from stabilimeter.present.checks import Check, CheckError
 from stabilimeter.present.seeds import finished, seeds_named
 from stabilimeter.present.wording import count
+from stabilimeter.stats.stability import HalfPoints
 
 SCHEMA = 1
 GIVEN_COMPLETION = ".given_completion"
@@ -73,9 +74,10 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class GateResult:
-    """All checks on all groups."""
+    """All checks on all groups, and the conventions behind the stability scores."""
 
     results: tuple[CheckResult, ...]
+    half_points: HalfPoints
 
     @property
     def verdict(self) -> Verdict:
@@ -99,7 +101,12 @@ class GateResult:
             }
             for result in self.results
         ]
-        return {"schema": SCHEMA, "verdict": self.verdict.value, "checks": checks}
+        return {
+            "schema": SCHEMA,
+            "verdict": self.verdict.value,
+            "half_points": asdict(self.half_points),
+            "checks": checks,
+        }
 
 
 def gate(summary: Summary, checks: Sequence[Check]) -> GateResult:
@@ -117,7 +124,7 @@ def gate(summary: Summary, checks: Sequence[Check]) -> GateResult:
         if check.score not in names:
             raise CheckError(f"{check.where}: unknown score '{check.score}'; {_choices(check.score, names)}")
     results = [_judged(group, check) for group in summary.groups for check in checks]
-    return GateResult(tuple(results))
+    return GateResult(tuple(results), summary.half_points)
 
 
 def score_names(summary: Summary) -> list[str]:

@@ -99,7 +99,7 @@ def points_lost(groups: Sequence[Named], half: HalfPoints) -> Table | None:
         f"progress from start to end, noise {half.noise:.2g}, worse checkpoints {half.regression:.2g}, "
         f"seed spread {half.seed_spread:.2g}."
     )
-    captions = [convention]
+    captions = [convention, *([f"Changed: {', '.join(half.changes)}."] if half.changes else [])]
     texts = {cell.text for cells in rows for cell in cells[1:]}
     if "n/m" in texts:
         captions.append("n/m: not measured, left out of the score.")

@@ -166,7 +166,9 @@ def render_gate(result: GateResult) -> RenderableType:
     verdicts = Counter(check.verdict for check in result.results)
     counts = ", ".join(f"{verdicts[verdict]} {verdict.value}" for verdict in Verdict if verdicts[verdict])
     answer = Text("gate: ").append(result.verdict.value, style=f"bold {VERDICT_STYLES[result.verdict]}")
-    return Group(*lines, answer.append(f" ({counts})"))
+    changed = result.half_points.changes
+    told = [_unbroken(f"scores by conventions of your own: {', '.join(changed)}")] if changed else []
+    return Group(*lines, *told, answer.append(f" ({counts})"))
 
 
 def _found(check: CheckResult) -> str:

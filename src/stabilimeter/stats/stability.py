@@ -10,14 +10,37 @@ from numpy.typing import NDArray
 from stabilimeter.stats.intervals import Interval, jackknife_t_on_logit, mover_product, wilson_interval
 from stabilimeter.stats.seeds import unbiased_sd
 
-WITHIN_WEIGHT = 0.75
-SPREAD_WEIGHT = 0.25
 MIN_SURVIVORS = 3
 """Fewer non-failed seeds than this give no interval."""
 
 WITHIN = ("spikes", "noise", "regression")
 COMPONENTS = ("failures", *WITHIN, "seed_spread")
 """Where points can be lost."""
+
+
+def _refuse_unless_positive(owner: str, numbers: Mapping[str, object]) -> None:
+    for name, value in numbers.items():
+        if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+            raise ValueError(f"{owner}.{name} must be a positive number, got {value!r}")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How much each trouble counts in the score, relative to the others. Conventions, like `HalfPoints`."""
+
+    spikes: float = 1.0
+    noise: float = 1.0
+    regression: float = 1.0
+    seed_spread: float = 1.0
+
+    def __post_init__(self) -> None:
+        _refuse_unless_positive("Weights", vars(self))
+
+    @property
+    def within(self) -> float:
+        """Share of what is measured in each seed by itself."""
+        own = self.spikes + self.noise + self.regression
+        return own / (own + self.seed_spread)
 
 
 @dataclass(frozen=True)
@@ -29,20 +52,32 @@ class HalfPoints:
         noise: Noise of the training loss, share of the yardstick D.
         regression: Checkpoint regression, share of D.
         seed_spread: Standard deviation over seeds of the final value, share of D.
-        version: Of these numbers and of the weights of the score.
+        weights: How much each counts.
+        version: Of the defaults of all these numbers.
     """
 
     spikes: float = 0.001
     noise: float = 0.05
     regression: float = 0.10
     seed_spread: float = 0.05
+    weights: Weights = Weights()
     version: int = 1
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"HalfPoints.{item.name} must be a positive number, got {value!r}")
+        numbers = {name: value for name, value in vars(self).items() if name != "weights"}
+        _refuse_unless_positive("HalfPoints", numbers)
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What differs from the conventions of this version, in words; a score by other conventions has to say so."""
+        usual = HalfPoints()
+        numbers = [
+            (f"half marks for {name}", getattr(self, name), getattr(usual, name)) for name in (*WITHIN, "seed_spread")
+        ] + [
+            (f"weight of {item.name}", getattr(self.weights, item.name), getattr(usual.weights, item.name))
+            for item in fields(self.weights)
+        ]
+        return tuple(f"{what} {own:g} instead of {normal:g}" for what, own, normal in numbers if own != normal)
 
 
 @dataclass(frozen=True)
@@ -96,7 +131,7 @@ def credit(trouble: float, half_point: float) -> float:
 
 
 def quality(troubles: Troubles, half_points: HalfPoints = HalfPoints()) -> float | None:
-    """Geometric mean of the credits of one seed, over what could be measured; None if nothing was.
+    """Weighted geometric mean of the credits of one seed, over what could be measured; None if nothing was.
 
     >>> quality(Troubles(spikes=0.001, noise=0.0, regression=0.3))
     0.5
@@ -104,8 +139,9 @@ def quality(troubles: Troubles, half_points: HalfPoints = HalfPoints()) -> float
     measured = troubles.measured()
     if not measured:
         return None
-    logs = [math.log(credit(value, getattr(half_points, name))) for name, value in measured.items()]
-    return math.exp(sum(logs) / len(logs))
+    weights = {name: getattr(half_points.weights, name) for name in measured}
+    logs = [weights[name] * math.log(credit(value, getattr(half_points, name))) for name, value in measured.items()]
+    return math.exp(sum(logs) / sum(weights.values()))
 
 
 def seed_spread(finals: NDArray[np.float64], scale: float) -> float | None:
@@ -139,7 +175,8 @@ def stability_score(
     """How stable a recipe is over seeds, 0 to 100, with an interval that includes failures nobody has seen yet.
 
     ``S = 100 * (1 - k/n) * mean(q)^(3/4) * c_spread^(1/4)``: completion rate, `quality` of the survivors, credit for
-    the `seed_spread` (whose weight goes to the quality where it could not be measured). Survivors never look better
+    the `seed_spread` (whose weight goes to the quality where it could not be measured), if all troubles weigh the same;
+    other `Weights` change the exponents, and those within the quality. Survivors never look better
     because failures were dropped: a failed seed counts as zero. All parts are free of the metric's unit and origin.
 
     The interval: delete-one jackknife-t on the logit of the score given completion, Wilson's on the completion rate,
@@ -188,9 +225,10 @@ def stability_score(
     def given_completion(seeds: NDArray[np.int64]) -> float:
         within = float(np.nanmean(known[seeds]))
         part = seed_spread(finals[seeds], scale) if spread is not None and scale is not None else None
-        return (
-            within if part is None else within**WITHIN_WEIGHT * credit(part, half_points.seed_spread) ** SPREAD_WEIGHT
-        )
+        if part is None:
+            return within
+        share = half_points.weights.within
+        return float(within**share * credit(part, half_points.seed_spread) ** (1 - share))
 
     completion = n_ok / n
     point = given_completion(np.arange(n_ok))
@@ -229,15 +267,17 @@ def _log_credits(
     survivors: Sequence[Troubles], completion: float, spread: float | None, half_points: HalfPoints
 ) -> dict[str, float]:
     """``-w log c`` of each component, averaged over survivors where it belongs to a seed."""
-    within = WITHIN_WEIGHT if spread is not None else 1.0
+    weights = half_points.weights
+    within = weights.within if spread is not None else 1.0
     losses = dict.fromkeys(COMPONENTS, 0.0) | {"failures": math.log(1 / completion)}
     for troubles in survivors:
         measured = troubles.measured()
+        total = sum(getattr(weights, name) for name in measured)
         for name, value in measured.items():
             log_credit = math.log(credit(value, getattr(half_points, name)))
-            losses[name] -= within * log_credit / len(measured) / len(survivors)
+            losses[name] -= within * getattr(weights, name) / total * log_credit / len(survivors)
     if spread is not None:
-        losses["seed_spread"] = SPREAD_WEIGHT * math.log(1 / credit(spread, half_points.seed_spread))
+        losses["seed_spread"] = (1 - within) * math.log(1 / credit(spread, half_points.seed_spread))
     return losses
 
 

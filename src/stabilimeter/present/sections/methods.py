@@ -59,11 +59,12 @@ def methods(material: Material) -> Section:
             "Geometric mean of the credits for spikes, noise and worse checkpoints. A credit is 1 / (1 + x / h), "
             f"one half at x = h, with h: spikes in {half.spikes:.2g} of the steps, noise {half.noise:.2g}, worse "
             f"checkpoints {half.regression:.2g}, seed spread {half.seed_spread:.2g}. These and the weights are "
-            f"conventions (version {half.version}).",
+            f"conventions (version {half.version}{', changed: ' + ', '.join(half.changes) if half.changes else ''}).",
         ),
         row(
             "stability score",
-            "100 x (share of seeds that trained) x (mean quality)^(3/4) x (credit for seed spread)^(1/4). What "
+            f"100 x (share of seeds that trained) x (mean quality)^{half.weights.within:.3g} x "
+            f"(credit for seed spread)^{1 - half.weights.within:.3g}. What "
             "could not be measured is left out and named.",
         ),
         row(
