@@ -1,7 +1,7 @@
 """From two groups of seeds to what can be said about the second."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -114,6 +114,7 @@ def compare_sides(
             *_about_seeds(baseline, candidate, samples),
             *_not_compared(baseline, candidate, chosen.tags, samples),
             *missing_values(baseline, candidate, list(samples)),
+            *_without_width(metrics),
             *differences_worth_noting(baseline, candidate),
         ),
     )
@@ -169,6 +170,17 @@ def _about_seeds(baseline: Side, candidate: Side, samples: dict[str, Samples]) -
         elif len(next(iter(samples.values())).first) < len(baseline.finished):
             notes.append("compared in pairs of the same seed: a seed that failed on one side leaves its pair out")
     return notes
+
+
+def _without_width(metrics: Mapping[str, MetricComparison]) -> list[str]:
+    return [
+        (
+            f"{tag}: all seeds of a side have the same value, so that the interval has no width and says nothing about "
+            "seeds that were not trained; p needs no spread"
+        )
+        for tag, metric in metrics.items()
+        if metric.ci[0] == metric.ci[1]
+    ]
 
 
 def _not_compared(baseline: Side, candidate: Side, tags: Sequence[str], samples: dict[str, Samples]) -> list[str]:

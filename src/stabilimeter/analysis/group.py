@@ -79,6 +79,8 @@ def summarize_group(group: RunGroup, options: Options, on_run: Callable[[], None
         for k, run in enumerate(runs)
     )
     bands, inexact = bands_of([seed for k, seed in enumerate(seeds) if k not in repeated])
+    metrics = _group_metrics([summaries[k] for k in finished], modes, options)
+    metrics_ok = _group_metrics([summaries[k] for k in survivors], modes, options)
     return GroupSummary(
         key=group.key,
         label=group.label,
@@ -87,8 +89,8 @@ def summarize_group(group: RunGroup, options: Options, on_run: Callable[[], None
         n_running=sum(run.status is RunStatus.RUNNING for run in runs),
         n_cancelled=sum(run.status is RunStatus.CANCELLED for run in runs),
         runs=summaries,
-        metrics=_group_metrics([summaries[k] for k in finished], modes, options),
-        metrics_ok=_group_metrics([summaries[k] for k in survivors], modes, options),
+        metrics=metrics,
+        metrics_ok=metrics_ok,
         stability=_stability(
             [seeds[k] for k in survivors], len(finished) - len(survivors), scales, options.half_points
         ),
@@ -98,6 +100,7 @@ def summarize_group(group: RunGroup, options: Options, on_run: Callable[[], None
             *notes.missing_tags([runs[k] for k in finished]),
             *notes.unequal_lengths([seeds[k] for k in finished]),
             *notes.not_measured([seeds[k] for k in survivors], scales),
+            *notes.equal_finals(primary.tag, metrics_ok),
             *notes.unaligned(inexact),
             *notes.run_notes(runs),
         ),

@@ -57,7 +57,9 @@ def group_metric(
     values = np.array([value for value in finals if np.isfinite(value)], dtype=np.float64)
     statistics = seed_statistics(values, LEVEL)
     ci, method = statistics.ci, "t"
-    if interval == "bootstrap-t" and statistics.n >= 5:
+    if statistics.sd == 0:
+        method = "equal"
+    elif interval == "bootstrap-t" and statistics.n >= 5:
         ci, method = bootstrap_t_interval(values, rng=rng, level=LEVEL), "bootstrap-t"
     return GroupMetric(
         mode=mode,

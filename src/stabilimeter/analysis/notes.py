@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from stabilimeter.analysis.evidence import Evidence, Scales
 from stabilimeter.analysis.scores import noise, regression, spike_rate
+from stabilimeter.analysis.summary import GroupMetric
 from stabilimeter.records.run import Run
 
 MAX_LISTED = 4
@@ -48,6 +49,19 @@ def unequal_lengths(seeds: Sequence[Evidence]) -> list[str]:
         (
             f"runs end between step {min(last)} and step {max(last)}; "
             "every final value is that of the run's own end, and bands go on with fewer seeds"
+        )
+    ]
+
+
+def equal_finals(tag: str | None, metrics: Mapping[str, GroupMetric]) -> list[str]:
+    """All seeds end at the very same value of the primary metric."""
+    metric = metrics.get(tag or "")
+    if metric is None or metric.method != "equal":
+        return []
+    return [
+        (
+            f"{tag} ends at {metric.mean:g} in all {metric.n} seeds: it does not tell how far seeds scatter, and an "
+            "interval without width says nothing about seeds that were not trained"
         )
     ]
 

@@ -59,7 +59,7 @@ def interval(low: float | None, high: float | None) -> str:
 def mean_and_interval(metric: GroupMetric) -> str:
     """The mean and half the width of its interval, to two significant digits of the latter, as papers print it.
 
-    An interval that is not symmetric is written out.
+    An interval that is not symmetric is written out; seeds that all have the same value have no margin.
     """
     if metric.mean is None or metric.ci is None:
         return number(metric.mean)
@@ -67,8 +67,8 @@ def mean_and_interval(metric: GroupMetric) -> str:
     margin = (high - low) / 2
     if not math.isfinite(margin):
         return number(metric.mean)
-    if margin <= 1e-12 * abs(metric.mean):
-        return f"{number(metric.mean)} ± 0"
+    if metric.method == "equal":
+        return f"{number(metric.mean)} in all {metric.n}"
     if abs(low + high - 2 * metric.mean) > 1e-6 * (high - low):
         return f"{number(metric.mean)} [{number(low)}, {number(high)}]"
     exponent = math.floor(math.log10(margin))

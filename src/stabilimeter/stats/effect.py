@@ -41,7 +41,7 @@ def welch_difference(first: Values, second: Values, level: float = 0.95) -> Diff
     if min(first.size, second.size) < 2:
         raise ValueError(f"an interval needs at least 2 values on each side, got {first.size} and {second.size}")
     value = float(second.mean() - first.mean())
-    parts = np.array([side.var(ddof=1) / side.size for side in (first, second)])
+    parts = np.array([0.0 if np.ptp(side) == 0 else side.var(ddof=1) / side.size for side in (first, second)])
     variance = float(parts.sum())
     if variance == 0:
         return Difference(value, value, value)

@@ -66,6 +66,9 @@ def unbiased_sd(values: NDArray[np.float64]) -> float:
 def seed_statistics(values: NDArray[np.float64], level: float = 0.95) -> SeedStatistics:
     """Statistics of one finite number per seed, with the t interval of the mean.
 
+    Where all seeds have the same value, as accuracies on few examples may, the interval is that value: it has no width,
+    and says nothing about seeds that were not trained.
+
     Args:
         values: Shape ``(num_seeds,)``, all finite.
         level: Confidence level of the interval, in (0, 1).
@@ -82,6 +85,9 @@ def seed_statistics(values: NDArray[np.float64], level: float = 0.95) -> SeedSta
     n = int(values.size)
     if n == 0:
         return SeedStatistics(0, None, None, None, None, None, None, None, None)
+    if n > 1 and values.min() == values.max():  # exactly: the mean of equal numbers may be off in the last digit
+        value = float(values[0])
+        return SeedStatistics(n, value, 0.0, value, value, 0.0, value, value, (value, value) if n >= 3 else None)
     low, high = np.percentile(values, [25, 75])
     return SeedStatistics(
         n=n,
