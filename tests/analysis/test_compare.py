@@ -515,6 +515,28 @@ def test_a_baseline_without_spread_has_no_default_margin(sweep, rng):
     assert same.verdict is Answer.EQUIVALENT
     other = compare(sweep([0.6] * 4), sweep([0.7] * 4, "candidate"), rng=rng)
     assert other.verdict is Answer.WORSE
+    assert other.metrics["val_loss"].ci == pytest.approx((0.1, 0.1))
+    for result in (same, other):
+        assert any(note.startswith("val_loss: all seeds of a side have the same value") for note in result.notes)
+    assert not any("no width" in note for note in compare(sweep(GOOD), sweep(NEAR, "candidate"), rng=rng).notes)
+
+
+def test_eight_against_eight_by_scipy(sweep, rng):
+    x = np.array([51.0, 69.0, 74.0, 58.0, 82.0, 61.0, 89.0, 66.0])
+    y = np.array([42.0, 61.0, 55.0, 69.0, 38.0, 50.0, 72.0, 48.0])
+    first, second = (3.28 + 1e-4 * side for side in (x, y))  # SciPy misses ties of decimal numbers: it gets whole ones
+    found = compare(sweep(first), sweep(second, "candidate"), rng=rng).metrics["val_loss"]
+
+    def difference(a, b, axis):
+        return np.mean(a, axis=axis) - np.mean(b, axis=axis)
+
+    exact = stats.permutation_test((y, x), difference, n_resamples=np.inf, alternative="less", vectorized=True)
+    welch = stats.ttest_ind(y, x, equal_var=False).confidence_interval(0.95)
+    assert 0.01 < found.p < 0.1
+    assert found.p == pytest.approx(2 * exact.pvalue)
+    assert found.p_min == pytest.approx(2 / 12870)
+    assert found.ci == pytest.approx((1e-4 * welch.low, 1e-4 * welch.high))
+    assert found.p_candidate_better == pytest.approx(stats.mannwhitneyu(x, y).statistic / 64)
 
 
 @pytest.mark.parametrize("bad", [{"margin": 0.0}, {"margin": -1.0}, {"margin": float("nan")}, {"mode": "best"}])

@@ -62,6 +62,12 @@ def test_nothing_finite():
     assert metric.mean is None
 
 
+@pytest.mark.parametrize(("finals", "ci"), [([0.1] * 3, (0.1, 0.1)), ([0.1] * 2, None)])
+def test_equal_values_have_an_interval_of_no_width_and_it_says_so(finals, ci):
+    metric = group_metric(finals, "max", rng=np.random.default_rng(0), interval="bootstrap-t")
+    assert (metric.mean, metric.sd, metric.ci, metric.method) == (0.1, 0.0, ci, "equal")
+
+
 def test_expected_best_of_k_runs():
     metric = group_metric([0.7, NAN, 0.9, 0.8], "max", rng=np.random.default_rng(0))
     assert metric.expected_best == pytest.approx(

@@ -1,4 +1,7 @@
-from stabilimeter.analysis.notes import missing_tags, run_notes
+import numpy as np
+
+from stabilimeter.analysis.metrics import group_metric
+from stabilimeter.analysis.notes import equal_finals, missing_tags, run_notes
 
 
 def test_long_lists_are_cut_and_counted(build):
@@ -18,3 +21,14 @@ def test_runs_that_lack_the_same_tags_are_named_together(build):
 def test_complete_runs_need_no_note(build):
     assert missing_tags([build.foreign(seed) for seed in range(3)]) == []
     assert run_notes([build.foreign(0)]) == []
+
+
+def test_equal_finals_are_said(build):
+    def metric(*finals):
+        return {"val_acc": group_metric(finals, "max", rng=np.random.default_rng(0))}
+
+    (note,) = equal_finals("val_acc", metric(0.99, 0.99, 0.99))
+    assert note.startswith("val_acc ends at 0.99 in all 3 seeds")
+    assert equal_finals("val_acc", metric(0.99, 0.98, 0.99)) == []
+    assert equal_finals("val_acc", metric(0.99)) == []
+    assert equal_finals(None, {}) == []

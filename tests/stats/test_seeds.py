@@ -48,7 +48,12 @@ def test_statistics_by_independent_reference():
 
 @pytest.mark.parametrize(
     ("n", "undefined"),
-    [(0, {"mean", "sd", "iqm", "median", "iqr", "min", "max", "ci"}), (1, {"sd", "ci"}), (2, {"ci"}), (3, set())],
+    [
+        (0, {"mean", "sd", "iqm", "median", "iqr", "min", "max", "ci"}),
+        (1, {"sd", "iqr", "ci"}),
+        (2, {"ci"}),
+        (3, set()),
+    ],
 )
 def test_what_a_few_seeds_cannot_say_is_none(n, undefined):
     result = vars(seed_statistics(np.arange(n, dtype=float)))

@@ -37,8 +37,8 @@ class RunMetric:
 class GroupMetric:
     """The final value of one metric over the seeds of a group (finite values only; ``n`` says how many).
 
-    ``mean`` to ``max`` are None for n = 0, ``sd`` for n < 2, ``ci`` for n < 3. ``expected_best``: of k = 1, 2, ... n
-    (20 at most) of these runs; None if the better direction is unknown. ``method`` of the interval: ``t``,
+    ``mean`` to ``max`` are None for n = 0, ``sd`` and ``iqr`` for n < 2, ``ci`` for n < 3. ``expected_best``: of k = 1,
+    2, ... n (20 at most) of these runs; None if the better direction is unknown. ``method`` of the interval: ``t``,
     ``bootstrap-t``, or ``equal`` where all seeds have the same value and the interval therefore no width.
     """
 

@@ -95,7 +95,7 @@ def seed_statistics(values: NDArray[np.float64], level: float = 0.95) -> SeedSta
         sd=float(values.std(ddof=1)) if n >= 2 else None,
         iqm=interquartile_mean(values),
         median=float(np.median(values)),
-        iqr=float(high - low),
+        iqr=float(high - low) if n >= 2 else None,
         min=float(values.min()),
         max=float(values.max()),
         ci=t_interval(values, level) if n >= 3 else None,
