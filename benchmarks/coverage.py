@@ -40,7 +40,7 @@ Law = Callable[[np.random.Generator, tuple[int, ...]], NDArray[np.float64]]
 
 MEAN_DRAWS = 10
 COMPARE_DRAWS = 4
-OUTLIER_DRAWS = 25
+OUTLIER_DRAWS = 100
 """Times the draws of a score: these are cheaper, and small rates need many."""
 
 SEED_SD = 0.0205
