@@ -396,8 +396,8 @@ def test_memory_is_constant():
     assert points == [16, 64, 256, 1024, 4096]
 
 
-def test_ten_thousand_values_within_half_a_second():
+def test_ten_thousand_values_within_a_fifth_of_a_second():
     values = np.random.default_rng(0).standard_normal(10_000)
     began = time.process_time()
     detect(range(10_000), values)
-    assert time.process_time() - began < 0.5
+    assert time.process_time() - began < 0.2

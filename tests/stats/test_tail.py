@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr, stdtr, stdtrit
 
-from stabilimeter.stats.tail import chance_above, learnt, no_evidence
+from stabilimeter.stats.tail import certain_reach, chance_above, learnt, no_evidence
 
 ONE_SIGMA = 0.8413447460685429
 
@@ -66,3 +66,13 @@ def test_the_shape_is_forgotten():
     for u in gaussian(rng, 30_000):
         after = learnt(after, float(u))
     assert chance_above(after, 10.0, 128) < 0.05 * chance_above(before, 10.0, 128)
+
+
+@pytest.mark.parametrize("chance", [5e-3, 5e-5, 5e-8])
+def test_within_the_certain_reach_every_chance_is_larger(chance):
+    rng = np.random.default_rng(3)
+    reach = certain_reach(chance)
+    for n in (1, 4, 16, 128, 10**9):
+        for weights in [(0.0, 0.0, 0.0), *rng.normal(0.0, 30.0, (200, 3)).tolist()]:
+            assert chance_above(weights, reach, n) > chance
+    assert min(chance_above((9.0 * i, 9.0 * (1 - i), 0.0), 1.02 * reach, 10**9) for i in (0, 1)) < chance

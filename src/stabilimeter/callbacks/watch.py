@@ -54,13 +54,15 @@ class Watch:
             if mode is None:
                 self._without_direction.add(key)
         incidents: list[Incident] = []
-        for i, (step, value) in enumerate(zip(steps, values, strict=True)):
+        at = 0
+        while at < len(values):
             before = state.episode
-            state, ended = detection.step(state, step, value)
+            state, ended, at = detection.onward(state, steps, values, at)
             incidents += self._told(ended)
             episode = state.episode
             if episode is not None and (before is None or before.first_step != episode.first_step):
-                self._evidence[key] = (step, dict(evidence(i)))
+                step = steps[at - 1]
+                self._evidence[key] = (step, dict(evidence(at - 1)))
                 if not episode.finite and self.first_nonfinite is None:
                     self.first_nonfinite = (key, step)
         self._states[key] = state

@@ -23,12 +23,13 @@ Incidents are reported when they are over: `step` returns them, `finish` the one
 is flagged is known at once (`State.flagged`). The state is immutable, so a caller may look at a value and discard it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import isfinite, nan
 from statistics import median
 
 from stabilimeter.stats import drift as slow_change
 from stabilimeter.stats import lost_ground, tail
+from stabilimeter.stats.calm_stretch import CALM_BEFORE_LEARNING, passed
 from stabilimeter.stats.detection_state import State as State
 from stabilimeter.stats.detection_state import from_plain as from_plain
 from stabilimeter.stats.detection_state import plain as plain
@@ -46,7 +47,6 @@ MAX_EXCURSION_POINTS = 128
 """A return after more values than this is not a return: the new level was a shift."""
 
 _FEWEST_RESIDUALS = 4
-_CALM_BEFORE_LEARNING = 32
 _USED_RATE = 0.5  # the rest of the alarm rate is kept for what the reference shapes do not capture
 _BACK_CHANCE = 0.003
 _NONFINITE_GAP = 4
@@ -103,6 +103,26 @@ def step(state: State, step: int, value: float) -> tuple[State, Incident | None]
     return _outside(state, episode, step, value, y)
 
 
+def onward(state: State, steps: Sequence[int], values: Sequence[float], at: int) -> tuple[State, Incident | None, int]:
+    """Many steps at once: over the ordinary values from index ``at`` on, and over the first that is not.
+
+    Args:
+        state: The state before them.
+        steps: Step of each value, shape (n,).
+        values: The series in its own unit, shape (n,), as Python floats.
+        at: Index of the next value, below n.
+
+    Returns:
+        The state that `step` would have reached, the incident that the last value brought to an end, if any, and the
+        index of the next value. An incident that is open now and was not before began at the value before that.
+    """
+    state, at = passed(state, steps, values, at, rarest=_USED_RATE * state.rule.alarm_rate)
+    if at == len(values):
+        return state, None, at
+    state, ended = step(state, steps[at], values[at])
+    return state, ended, at + 1
+
+
 def finish(state: State) -> Incident | None:
     """The incident that is still open, as it looks now."""
     if state.episode is not None:
@@ -137,9 +157,13 @@ def detect(
     [('spike', 80, 50.0)]
     """
     state = start(mode=mode, positive=positive, alarm_rate=alarm_rate, key=key)
+    whole_steps, numbers = [int(at) for at in steps], [float(value) for value in values]
+    if len(whole_steps) != len(numbers):
+        raise ValueError(f"one step for each value, got {len(whole_steps)} steps and {len(numbers)} values")
     incidents = []
-    for at, value in zip(steps, values, strict=True):
-        state, ended = step(state, int(at), value)
+    at = 0
+    while at < len(numbers):
+        state, ended, at = onward(state, whole_steps, numbers, at)
         if ended is not None:
             incidents.append(ended)
     last = finish(state)
@@ -186,7 +210,7 @@ def _calm(state: State, step: int, value: float, y: float) -> tuple[State, Incid
         return state._replace(episode=opened, flagged=True), None
     weights = state.weights
     calm = state.calm + 1
-    if calm >= _CALM_BEFORE_LEARNING:
+    if calm >= CALM_BEFORE_LEARNING:
         u = (y - expected.centre) / expected.scale
         weights = tail.learnt(weights, abs(u) if state.rule.mode == "both" else u)
     after = State(state.rule, accepted(state.window, y), weights, None, False, calm, state.drift, state.ground)

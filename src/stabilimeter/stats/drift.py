@@ -11,11 +11,11 @@ Source: E. S. Page, Continuous inspection schemes, Biometrika 41 (1954).
 
 from math import inf
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from stabilimeter.stats.window import YOUNG, Track, extended, middle_and_scale
 
-_FIRST_BLOCK = 16
+FIRST_BLOCK = 16
 _LATER_BLOCK = 4
 _SLOWEST = 4096
 _ALLOWANCE = 0.25
@@ -42,7 +42,7 @@ class Drift(NamedTuple):
         slower: The same at the next time scale; None before there is a median.
     """
 
-    points: int = _FIRST_BLOCK
+    points: int = FIRST_BLOCK
     block: tuple[float, ...] = ()
     block_step: int = 0
     level: float | None = None
@@ -61,28 +61,30 @@ def followed(drift: Drift, step: int, value: float) -> Drift:
     """The state after one more value."""
     block_step = drift.block_step if drift.block else step
     block = (*drift.block, value)
-    if len(block) < (_FIRST_BLOCK if drift.points == _FIRST_BLOCK else _LATER_BLOCK):
+    if len(block) < (FIRST_BLOCK if drift.points == FIRST_BLOCK else _LATER_BLOCK):
         return Drift(drift.points, block, block_step, *drift[3:])
     middle = median(block)
     slower = drift.slower
     if drift.points < _SLOWEST:
         slower = followed(slower or Drift(points=drift.points * _LATER_BLOCK), block_step, middle)
-    after = drift._replace(block=(), level=middle, slower=slower)
+    changes: dict[str, Any] = {"block": (), "level": middle, "slower": slower}
     if drift.level is None:
-        return after
+        return drift._replace(**changes)
     rise = middle - drift.level
-    after = after._replace(rises=extended(drift.rises, rise))
+    changes["rises"] = extended(drift.rises, rise)
     if len(drift.rises.ranked) < YOUNG // 2:
-        return after
+        return drift._replace(**changes)
     _, scale = middle_and_scale(drift.rises.ranked, 0.0)
     total = drift.total + (rise / scale if scale > 0.0 else 0.0) - _ALLOWANCE
     if total <= 0.0:
-        return after._replace(total=0.0, peak_total=0.0, peak=-inf, steepest=0.0)
+        return drift._replace(**changes, total=0.0, peak_total=0.0, peak=-inf, steepest=0.0)
     if drift.total == 0.0:
-        after = after._replace(onset_step=block_step, onset=drift.level)
+        changes.update(onset_step=block_step, onset=drift.level)
     if middle > drift.peak:
-        after = after._replace(peak_step=block_step, peak=middle)
-    return after._replace(total=total, peak_total=max(drift.peak_total, total), steepest=max(drift.steepest, rise))
+        changes.update(peak_step=block_step, peak=middle)
+    return drift._replace(
+        **changes, total=total, peak_total=max(drift.peak_total, total), steepest=max(drift.steepest, rise)
+    )
 
 
 def alarm(drift: Drift | None, scale: float) -> Drift | None:

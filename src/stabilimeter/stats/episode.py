@@ -15,7 +15,7 @@ SPIKE_POINTS = 3
 SETTLING_POINTS = 16
 """Values outside after which a new level is learnt."""
 
-_TINY = 1e-300
+TINY = 1e-300
 _EDGE = 4
 _WORSENING = 1.5
 _FROZEN = 0.4
@@ -86,7 +86,7 @@ class Episode(NamedTuple):
 
 def judged(rule: Rule, value: float) -> float:
     """The value as the rule sees it: logarithm taken if the rule says so, and lower is better."""
-    y = log(max(value, _TINY)) if rule.log_scale else value
+    y = log(max(value, TINY)) if rule.log_scale else value
     return -y if rule.mode == "max" else y
 
 

@@ -12,9 +12,9 @@ a log into a heavy tail.
 """
 
 from itertools import pairwise
-from math import exp, hypot, log, log1p, sinh
+from math import exp, expm1, hypot, log, log1p, sinh
 
-from scipy.special import ndtr, stdtr, stdtrit
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 BODY = 6.0
 """Residuals beyond this many scales say nothing about the shape."""
@@ -60,6 +60,16 @@ def chance_above(weights: Weights, u: float, n: int) -> float:
     chance = light * _student_above(u, _LIGHT, worth) + heavy * _student_above(u, _HEAVY, worth)
     chance += skewed * max(float(ndtr(-log1p(u * sinh(_SKEW)) / _SKEW)), float(stdtr(worth, -u)))
     return chance / (light + heavy + skewed)
+
+
+def certain_reach(chance: float) -> float:
+    """Distance up to which `chance_above` is more than ``chance``, whatever has been learnt from however much.
+
+    An average of three tails is no less than the least of them, and a scale known exactly makes each the lightest.
+    """
+    light, heavy = (-float(stdtrit(df, chance)) / _WIDTH[df] for df in (_LIGHT, _HEAVY))
+    skewed = expm1(-_SKEW * float(ndtri(chance))) / sinh(_SKEW)
+    return 0.999 * min(light, heavy, skewed)
 
 
 def _student_above(u: float, df: float, worth: float) -> float:

@@ -4,7 +4,7 @@ Values are *oriented*: lower is better, so that only a rise can be bad.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import inf, isfinite, sqrt
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ YOUNG = 16
 """Below this number of residuals, quantiles alone say little."""
 
 _FEWEST = 8
-_LEVEL_SPAN = 5
+LEVEL_SPAN = 5
 FLOAT32_ROUNDING = 4 * 2.0**-23
 _SIGMA_BELOW, _SIGMA_ABOVE = 0.1587, 0.8413
 
@@ -85,7 +85,7 @@ def forecast(window: Window) -> Forecast:
     n = len(window.last.ranked)
     if n == 0:
         return Forecast(window.values[-1] if window.values else 0.0, inf, 0)
-    rounding = max(FLOAT32_ROUNDING * window.magnitude, 1e-300)
+    rounding = rounding_of(window.magnitude)
     last_middle, last_scale = middle_and_scale(window.last.ranked, rounding)
     level_middle, level_scale = middle_and_scale(window.level.ranked, rounding)
     if last_scale <= level_scale:
@@ -101,11 +101,10 @@ def accepted(window: Window, value: float) -> Window:
         return Window((value,), magnitude=max(magnitude, abs(value)), first=first, best=min(best, value))
     middle = local_level(window)
     seen += 1
-    capacity = min(max(seen // 2, _FEWEST), CAPACITY)
     return Window(
-        (values + (value,))[-_LEVEL_SPAN:],
-        extended(last, value - values[-1], capacity),
-        extended(level, value - middle, capacity),
+        (values + (value,))[-LEVEL_SPAN:],
+        extended(last, value - values[-1], capacity(seen)),
+        extended(level, value - middle, capacity(seen)),
         seen,
         max(magnitude, abs(value)),
         first,
@@ -114,12 +113,22 @@ def accepted(window: Window, value: float) -> Window:
     )
 
 
+def capacity(seen: int) -> int:
+    """How many residuals are kept once ``seen`` have been accepted."""
+    return min(max(seen // 2, _FEWEST), CAPACITY)
+
+
+def rounding_of(magnitude: float) -> float:
+    """Differences that say nothing between float32 values as large as ``magnitude``."""
+    return max(FLOAT32_ROUNDING * magnitude, 1e-300)
+
+
 def bridged(window: Window, value: float) -> Window:
     """The window after the first value that is back from an episode: the level goes on from it.
 
     How far it is from the level before the episode says nothing about ordinary noise, so it leaves no residual.
     """
-    return window._replace(values=(*window.values, value)[-_LEVEL_SPAN:])
+    return window._replace(values=(*window.values, value)[-LEVEL_SPAN:])
 
 
 def restarted(window: Window, values: Iterable[float]) -> Window:
@@ -130,18 +139,18 @@ def restarted(window: Window, values: Iterable[float]) -> Window:
     return window._replace(roughest=inf)
 
 
-def extended(track: Track, residual: float, capacity: int = CAPACITY) -> Track:
-    """The track after one more residual; the oldest one leaves if there is no room."""
+def extended(track: Track, residual: float, most: int = CAPACITY) -> Track:
+    """The track after one more residual; the oldest one leaves if there are ``most`` of them."""
     residuals = track.residuals
     ranked = list(track.ranked)
-    if len(residuals) >= capacity:
+    if len(residuals) >= most:
         del ranked[bisect_left(ranked, residuals[0])]
         residuals = residuals[1:]
     insort(ranked, residual)
     return Track((*residuals, residual), tuple(ranked))
 
 
-def middle_and_scale(ranked: tuple[float, ...], rounding: float) -> tuple[float, float]:
+def middle_and_scale(ranked: Sequence[float], rounding: float) -> tuple[float, float]:
     """Median and robust standard deviation of the residuals.
 
     The scale is half the width of the central 68 %: the standard deviation if they are Gaussian, and blind to 16 % of
@@ -149,14 +158,14 @@ def middle_and_scale(ranked: tuple[float, ...], rounding: float) -> tuple[float,
     half-width counts for no more than twice the upper one. Where most residuals are equal (a flat or coarsely rounded
     history) it is the standard deviation.
     """
-    (i, fi), (j, fj), (k, fk) = _PLACES[len(ranked)]
+    (i, fi), (j, fj), (k, fk) = PLACES[len(ranked)]
     low = ranked[i] + fi * (ranked[i + 1] - ranked[i]) if fi else ranked[i]
     middle = ranked[j] + fj * (ranked[j + 1] - ranked[j]) if fj else ranked[j]
     high = ranked[k] + fk * (ranked[k + 1] - ranked[k]) if fk else ranked[k]
     above = high - middle
     scale = 0.5 * (above + min(middle - low, 2.0 * above))
     if ranked[i] == middle or middle == ranked[k] or scale <= rounding:
-        scale = max(rounding, sqrt(sum((r - middle) ** 2 for r in ranked) / len(ranked)))
+        scale = max(rounding, sqrt(sum((r - middle) * (r - middle) for r in ranked) / len(ranked)))
     return middle, scale
 
 
@@ -166,4 +175,4 @@ def _place(q: float, n: int) -> tuple[int, float]:
     return int(position), position - int(position)
 
 
-_PLACES = [tuple(_place(q, n) for q in (_SIGMA_BELOW, 0.5, _SIGMA_ABOVE)) for n in range(CAPACITY + 1)]
+PLACES = [tuple(_place(q, n) for q in (_SIGMA_BELOW, 0.5, _SIGMA_ABOVE)) for n in range(CAPACITY + 1)]
