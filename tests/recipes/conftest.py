@@ -25,13 +25,13 @@ class Line(LightningModule):
         self.seed = torch.initial_seed()
         if ignore_seed:
             torch.manual_seed(0)
-        elif self.seed == 2:
+        elif self.seed == 2 and "LUCKY" not in os.environ:
             raise RuntimeError("no such model")
         self.ignore_seed = ignore_seed
         self.layer = torch.nn.Linear(1, 1)
 
     def training_step(self, batch, batch_idx):
-        if self.seed == 1 and not self.ignore_seed and self.global_step == 30:
+        if self.seed == 1 and not self.ignore_seed and self.global_step == 30 and "LUCKY" not in os.environ:
             raise ValueError("no such luck")
         if str(self.seed) == os.environ.get("SLOW_SEED"):
             time.sleep(0.1)

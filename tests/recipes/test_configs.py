@@ -7,6 +7,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_class
 
+import stabilimeter.multirun  # noqa: F401  (the resolvers of the configs)
+
 CONF = Path(__file__).parents[2] / "conf"
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 RECIPES = sorted(path.stem for path in CONF.glob("*.yaml"))
@@ -17,7 +19,7 @@ def test_all_experiments_are_found():
 
 
 def test_every_recipe_has_a_config_of_its_name_and_is_short():
-    assert RECIPES == ["lr_sensitivity", "seed_sweep", "variance_sources"]
+    assert RECIPES == ["compare", "lr_sensitivity", "seed_sweep", "variance_sources"]
     scripts = {path.stem: path.read_text() for path in (CONF.parent / "recipes").glob("*.py")}
     assert sorted(scripts) == RECIPES
     for name, text in scripts.items():

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from stabilimeter.present.publish import publish
 from stabilimeter.present.terminal import render, show
 from stabilimeter.records.discovery import find_runs
 from stabilimeter.records.manifest import MANIFEST_FILE, RECORD_DIR
-from stabilimeter.records.sweep import read_sweep
+from stabilimeter.records.sweep import Sweep, read_sweep
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ def end(jobs: Sequence[Path], since_ns: int, question: Question | None = None) -
     """
     folder = common_folder(jobs)
     sweep = read_sweep(folder)
+    if question is not None:
+        sweep = _only(sweep, jobs)
     summary = summarize(sweep, rng=np.random.default_rng(0))
     publish(summary, folder)
     content = render(summary, folder, folder) if question is None else question.answer(sweep, summary, folder)
@@ -72,3 +74,10 @@ def end(jobs: Sequence[Path], since_ns: int, question: Question | None = None) -
     manifests = [job / RECORD_DIR / MANIFEST_FILE for job in jobs]
     trained = [path for path in manifests if path.exists() and path.stat().st_mtime_ns >= since_ns]
     return Ending(folder, len(trained), failed)
+
+
+def _only(sweep: Sweep, jobs: Sequence[Path]) -> Sweep:
+    """A sweep without runs that happen to lie beside those of this one."""
+    asked = set(jobs)
+    groups = [replace(group, runs=tuple(run for run in group.runs if run.path in asked)) for group in sweep.groups]
+    return replace(sweep, groups=tuple(group for group in groups if group.runs))
