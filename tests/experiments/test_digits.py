@@ -38,7 +38,7 @@ def test_split_is_stratified_complete_and_the_same_for_every_seed():
     second.setup("fit")
 
     images, labels = first.train.tensors
-    val_images, val_labels = first.val.tensors
+    val_images, val_labels, _ = first.val.tensors
     assert (len(images), len(val_images)) == (1437, 360)
     assert (float(images.min()), float(images.max())) == (0, 1)
     shares = torch.bincount(val_labels, minlength=10) / (torch.bincount(labels) + torch.bincount(val_labels))
@@ -68,7 +68,7 @@ def test_learns_the_digits_and_repeats_itself_exactly():
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0, abs=1e-12)  # end of the half cosine
 
     model.eval()
-    images, labels = trainer.datamodule.val.tensors
+    images, labels, _ = trainer.datamodule.val.tensors
     assert float((model(images).argmax(dim=1) == labels).float().mean()) == pytest.approx(accuracy)
 
     again, _ = trained(seed=0, steps=200)

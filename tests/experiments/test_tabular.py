@@ -14,7 +14,7 @@ def test_only_training_patients_set_the_scale():
     data = BreastCancerData()
     data.setup("fit")
     features, benign = data.train.tensors
-    val_features, val_benign = data.val.tensors
+    val_features, val_benign, _ = data.val.tensors
     assert (features.shape, val_features.shape) == ((426, 30), (143, 30))
     assert torch.allclose(features.mean(dim=0), torch.zeros(30), atol=1e-5)
     assert torch.allclose(features.std(dim=0, correction=0), torch.ones(30), atol=1e-5)
@@ -41,5 +41,5 @@ def test_learns_to_tell_tumours_apart():
     trainer.fit(model, data)
     accuracy = float(trainer.callback_metrics["val/accuracy"])
     assert accuracy > 0.93  # always answering "benign" gives 0.63
-    features, benign = data.val.tensors
+    features, benign, _ = data.val.tensors
     assert float(((model.eval()(features) > 0) == benign.bool()).float().mean()) == pytest.approx(accuracy)

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 from torch.utils.data import DataLoader, TensorDataset
 
 Batch = tuple[Tensor, Tensor]
+ValidationBatch = tuple[Tensor, Tensor, Tensor]
 ALPHABET_SIZE = 128
 """Characters are their ASCII codes; the few others (dashes, curly quotes) share code 0."""
 
@@ -91,9 +92,13 @@ class CharGPT(LightningModule):
         """Mean cross-entropy of one batch, in nats per character."""
         return self._loss(batch)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Logs the mean over the validation text."""
-        self.log("val/loss", self._loss(batch), batch_size=len(batch[0]), prog_bar=True, sync_dist=True)
+    def validation_step(self, batch: ValidationBatch, batch_idx: int) -> dict[str, Tensor]:
+        """Logs the mean over the validation text, and returns the mean loss of each window."""
+        text, following, index = batch
+        losses = cross_entropy(self(text).flatten(0, 1), following.flatten(), reduction="none")
+        losses = losses.view(following.shape).mean(dim=1)
+        self.log("val/loss", losses.mean(), batch_size=len(text), prog_bar=True, sync_dist=True)
+        return {"index": index, "loss": losses}
 
     def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]
         """AdamW with linear warm-up, then constant."""
@@ -138,7 +143,7 @@ class HelpTopics(LightningDataModule):
             position = torch.randperm(len(windows), generator=torch.Generator().manual_seed(self.split_seed))
         is_val = position % 10 == 9
         self.train = TensorDataset(windows[~is_val], following[~is_val])
-        self.val = TensorDataset(windows[is_val], following[is_val])
+        self.val = TensorDataset(windows[is_val], following[is_val], torch.arange(int(is_val.sum())))
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         """Shuffled by the run's seed."""

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 Batch = tuple[Tensor, Tensor]
+ValidationBatch = tuple[Tensor, Tensor, Tensor]
 
 
 class DigitsCNN(LightningModule):
@@ -50,13 +51,15 @@ class DigitsCNN(LightningModule):
         images, labels = batch
         return cross_entropy(self(images), labels)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Logs the mean over the validation images."""
-        images, labels = batch
+    def validation_step(self, batch: ValidationBatch, batch_idx: int) -> dict[str, Tensor]:
+        """Logs the mean over the validation images, and returns the outcome of each; a slice is a digit."""
+        images, labels, index = batch
         logits = self(images)
-        accuracy = (logits.argmax(dim=1) == labels).float().mean()
-        self.log("val/loss", cross_entropy(logits, labels), batch_size=len(labels), sync_dist=True)
-        self.log("val/accuracy", accuracy, batch_size=len(labels), prog_bar=True, sync_dist=True)
+        losses, predicted = cross_entropy(logits, labels, reduction="none"), logits.argmax(dim=1)
+        correct = predicted == labels
+        self.log("val/loss", losses.mean(), batch_size=len(labels), sync_dist=True)
+        self.log("val/accuracy", correct.float().mean(), batch_size=len(labels), prog_bar=True, sync_dist=True)
+        return {"index": index, "correct": correct, "loss": losses, "prediction": predicted, "slice": labels}
 
     def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]
         """AdamW with a cosine schedule per step."""
@@ -88,7 +91,7 @@ class DigitsData(LightningDataModule):
             range(len(labels)), test_size=0.2, random_state=self.split_seed, stratify=digits.target
         )
         self.train = TensorDataset(images[train], labels[train])
-        self.val = TensorDataset(images[val], labels[val])
+        self.val = TensorDataset(images[val], labels[val], torch.arange(len(val)))
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         """Shuffled by the run's seed."""

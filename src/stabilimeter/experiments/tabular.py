@@ -9,6 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader, TensorDataset
 
 Batch = tuple[Tensor, Tensor]
+ValidationBatch = tuple[Tensor, Tensor, Tensor]
 
 
 class TabularMLP(LightningModule):
@@ -44,13 +45,16 @@ class TabularMLP(LightningModule):
         features, benign = batch
         return binary_cross_entropy_with_logits(self(features), benign)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Logs the mean over the validation patients."""
-        features, benign = batch
+    def validation_step(self, batch: ValidationBatch, batch_idx: int) -> dict[str, Tensor]:
+        """Logs the mean over the validation patients, and returns the outcome of each; a slice is a diagnosis."""
+        features, benign, index = batch
         logits = self(features)
-        accuracy = ((logits > 0) == (benign > 0.5)).float().mean()
-        self.log("val/loss", binary_cross_entropy_with_logits(logits, benign), batch_size=len(benign), sync_dist=True)
-        self.log("val/accuracy", accuracy, batch_size=len(benign), prog_bar=True, sync_dist=True)
+        losses = binary_cross_entropy_with_logits(logits, benign, reduction="none")
+        predicted, diagnosis = (logits > 0).int(), benign.int()
+        correct = predicted == diagnosis
+        self.log("val/loss", losses.mean(), batch_size=len(benign), sync_dist=True)
+        self.log("val/accuracy", correct.float().mean(), batch_size=len(benign), prog_bar=True, sync_dist=True)
+        return {"index": index, "correct": correct, "loss": losses, "prediction": predicted, "slice": diagnosis}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW at a constant learning rate."""
@@ -80,7 +84,7 @@ class BreastCancerData(LightningDataModule):
         features = torch.tensor((data.data - mean) / sd, dtype=torch.float32)
         benign = torch.tensor(data.target, dtype=torch.float32)
         self.train = TensorDataset(features[train], benign[train])
-        self.val = TensorDataset(features[val], benign[val])
+        self.val = TensorDataset(features[val], benign[val], torch.arange(len(val)))
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         """Shuffled by the run's seed."""
