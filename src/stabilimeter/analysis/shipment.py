@@ -93,7 +93,7 @@ def shipment(log: CheckpointLog, run_dir: Path) -> tuple[Shipment | None, str | 
 def _why(chosen: Evaluation, best: Evaluation, evaluations: Sequence[Evaluation]) -> str:
     parts = [f"{chosen.monitor} {chosen.value:.4g}"]
     if chosen is best:
-        parts[0] += ", the best of the healthy checkpoints"
+        parts[0] += ", the best of its healthy checkpoints"
     else:
         parts[0] += f", which noise does not tell from the best, {best.value:.4g} at step {best.step}"
         parts.append(f"{_forgotten(chosen)} examples forgotten, {_forgotten(best)} there")

@@ -9,6 +9,7 @@ from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from stabilimeter.callbacks.checkpoint_health import unhealthy_numbers, unhealthy_tensors
@@ -110,6 +111,7 @@ class CheckpointRegression(Callback):
         self._evaluations = Evaluations(reserved=())
         self._loss: Tensor | None = None
         self._value: float | None = None
+        self._has_warned = False
         self._state: dict[str, Any] = {}
         self._trainer: Any = None
 
@@ -188,6 +190,8 @@ class CheckpointRegression(Callback):
         outcomes = collector.take(trainer.world_size)
         metrics = self._evaluations.new_metrics(trainer)
         if self._monitor not in trainer.callback_metrics:
+            if trainer.sanity_checking and len(trainer.num_val_batches) > 1:
+                return  # metrics of several dataloaders are not to be seen yet
             raise MisconfigurationException(
                 f"CheckpointRegression(monitor={self._monitor!r}) did not find that metric among those logged by the "
                 f"end of validation: {', '.join(sorted(trainer.callback_metrics)) or 'none'}. Log it in "
@@ -216,6 +220,8 @@ class CheckpointRegression(Callback):
         if outcomes is not None and mark and loader.isdigit():
             outcomes = outcomes.only_loader(int(loader))
         noise = self._sibling_noise().at(step)
+        if step == self._judge.last_step:  # resumed at an evaluation: the same weights are evaluated again
+            return
         judged = self._judge.judged(step, value, outcomes, noise, is_healthy=not unhealthy)
         evaluation = Evaluation(
             step=step,
@@ -233,6 +239,13 @@ class CheckpointRegression(Callback):
             slices=judged.slices,
             unhealthy=unhealthy,
         )
+        if self._judge.examples_changed and not self._has_warned:
+            self._has_warned = True
+            rank_zero_warn(
+                "CheckpointRegression: an evaluation has other examples than before. Verdicts rest on those it shares "
+                "with the earlier one; forgetting is counted anew.",
+                category=UserWarning,
+            )
         self._report.enter(evaluation)
         self._report.log(evaluation)
 

@@ -7,6 +7,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from stabilimeter.callbacks.monitor import StabilityMonitor
+from stabilimeter.records import keys
 from stabilimeter.records.checkpoint_log import (
     CHECKPOINTS_FILE,
     LAST_HEALTHY_FILE,
@@ -24,11 +25,7 @@ from stabilimeter.records.manifest import RECORD_DIR
 from stabilimeter.stats.checkpoint_verdict import Verdict
 
 TAG = "checkpoint"
-DRAWDOWN = f"{TAG}/drawdown"
-VERDICT = f"{TAG}/verdict"
-NEGATIVE_FLIP_RATE = f"{TAG}/negative_flip_rate"
-CHURN = f"{TAG}/churn"
-FORGOTTEN = f"{TAG}/forgotten_share"
+"""Of the texts."""
 
 _SIGNS = {Verdict.BETTER: 1.0, Verdict.SAME: 0.0, Verdict.WORSE: -1.0}
 
@@ -85,14 +82,16 @@ class CheckpointReport:
 
 
 def _scalars(evaluation: Evaluation) -> dict[str, float]:
-    scalars = {DRAWDOWN: evaluation.drawdown}
+    scalars = {keys.CHECKPOINT_DRAWDOWN: evaluation.drawdown}
     if evaluation.verdict is not None:
-        scalars[VERDICT] = _SIGNS[evaluation.verdict]
+        scalars[keys.CHECKPOINT_VERDICT] = _SIGNS[evaluation.verdict]
     changes = evaluation.examples
     if changes is not None:
-        for key, count in ((NEGATIVE_FLIP_RATE, changes.negative), (FORGOTTEN, changes.forgotten)):
-            if count is not None:
-                scalars[key] = count / changes.n
+        counts = {
+            keys.CHECKPOINT_NEGATIVE_FLIP_RATE: changes.negative,
+            keys.CHECKPOINT_FORGOTTEN_SHARE: changes.forgotten,
+        }
+        scalars |= {key: count / changes.n for key, count in counts.items() if count is not None}
         if changes.churn is not None:
-            scalars[CHURN] = changes.churn
+            scalars[keys.CHECKPOINT_CHURN] = changes.churn
     return scalars

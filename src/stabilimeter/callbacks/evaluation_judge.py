@@ -56,6 +56,9 @@ class EvaluationJudge:
         rule: When a difference counts; its mode is that of the monitored metric.
         judge_by: Outcome to test, one of `DIRECTIONS`; None for the first of those there are, "loss" first where the
             metric is to be small.
+
+    Attributes:
+        examples_changed: Whether an evaluation had other examples than the one before.
     """
 
     def __init__(self, rule: Rule, judge_by: str | None = None) -> None:
@@ -68,6 +71,11 @@ class EvaluationJudge:
         self._history: History | None = None
         self._history_keys: NDArray[np.int64] | None = None
         self.examples_changed = False
+
+    @property
+    def last_step(self) -> int | None:
+        """Step of the last evaluation."""
+        return self._steps[-1] if self._steps else None
 
     def judged(
         self,

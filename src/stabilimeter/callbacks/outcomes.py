@@ -123,7 +123,7 @@ class OutcomeCollector:
         self._batches.append(batch)
 
     def take(self, world_size: int) -> Outcomes | None:
-        """The outcomes of all ranks, on rank 0; None on the others, and where nothing was collected.
+        """The outcomes of all ranks, on rank 0; None on the others, and where there is nothing but an "index".
 
         Has to be called on all ranks. An example that several ranks have seen, as where a distributed sampler fills up
         the last batch, counts once.
@@ -137,7 +137,7 @@ class OutcomeCollector:
             is_first = torch.distributed.get_rank() == 0
             everyone = [None] * world_size if is_first else None
             torch.distributed.gather_object(mine, everyone, dst=0)
-        parts = [part for part in everyone or [] if part is not None]
+        parts = [part for part in everyone or [] if part is not None and len(part) > 1]
         return _combined(parts) if parts else None
 
     def _on_host(self) -> dict[str, NDArray[Any]] | None:

@@ -7,6 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from stabilimeter.records import keys
 from stabilimeter.records.run import read_run
 
 MAX_METRICS = 3
@@ -30,6 +31,7 @@ def last_values(folder: Path) -> str:
     """The last values of the user's own metrics, the monitored one first."""
     run = read_run(folder)
     signals = {spec.key for spec in run.manifest.signals} if run.manifest else set()
+    signals |= set(keys.CHECKPOINT_NOTES)
     monitor = run.manifest.monitor if run.manifest else None
     metrics = sorted((key for key in run if key not in signals), key=lambda key: (key != monitor, key))
     return ", ".join(f"{key} {run[key].values[-1]:.4g}" for key in metrics[:MAX_METRICS])

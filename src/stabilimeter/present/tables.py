@@ -8,6 +8,7 @@ from stabilimeter.present.metric_table import metric_tags, metrics
 from stabilimeter.present.ranking import Named, named_groups
 from stabilimeter.present.score_tables import points_lost, scores
 from stabilimeter.present.seeds import seeds_named
+from stabilimeter.present.shipping import shipments
 from stabilimeter.present.table import Cell, Column, Table, Tone, row
 from stabilimeter.present.target_table import target_times
 from stabilimeter.present.wording import count, incident_in_words, listed, printable
@@ -28,6 +29,7 @@ def sections(summary: Summary) -> list[Table]:
         lambda named: metrics(named, metric_tags(summary)),
         target_times,
         incidents,
+        shipments,
         lambda named: notes(named, summary.notes),
     ]
     tables = [table for maker in makers if (table := maker(groups)) is not None]

@@ -23,5 +23,19 @@ NOISE_GRADIENT_SQUARE = "noise/gradient_square"
 NOISE_TRACE = "noise/trace"
 NOISE_SCALE = "noise/scale"
 
+CHECKPOINT_VERDICT = "checkpoint/verdict"
+CHECKPOINT_DRAWDOWN = "checkpoint/drawdown"
+CHECKPOINT_NEGATIVE_FLIP_RATE = "checkpoint/negative_flip_rate"
+CHECKPOINT_CHURN = "checkpoint/churn"
+CHECKPOINT_FORGOTTEN_SHARE = "checkpoint/forgotten_share"
+CHECKPOINT_NOTES = (
+    CHECKPOINT_VERDICT,
+    CHECKPOINT_DRAWDOWN,
+    CHECKPOINT_NEGATIVE_FLIP_RATE,
+    CHECKPOINT_CHURN,
+    CHECKPOINT_FORGOTTEN_SHARE,
+)
+"""What `CheckpointRegression` notes at each evaluation: neither signals of a step nor metrics of the user."""
+
 GUARD_PREFIX = "guard/"
 """What a guard did is an incident of the series ``guard/<action>``, beside that of the series it answers."""

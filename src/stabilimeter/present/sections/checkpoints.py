@@ -2,6 +2,7 @@
 
 from stabilimeter.present.report_parts import Material, Section
 from stabilimeter.present.seeds import seeds_named
+from stabilimeter.present.shipping import shipments
 from stabilimeter.present.table import Cell, Column, Table, Tone, row
 from stabilimeter.present.wording import better_when, count, number, printable
 
@@ -50,4 +51,5 @@ def checkpoints(material: Material) -> Section | None:
         "training gained (0.1 costs half the credit)."
     )
     table = Table("Best and last evaluation of each seed", columns, tuple(rows), caption)
-    return Section("Checkpoints", "Did quality hold to the end of training?", text, (material.grouped(table),))
+    tables = tuple(material.grouped(one) for one in (table, shipments(material.named)) if one is not None)
+    return Section("Checkpoints", "Did quality hold to the end of training?", text, tables)
