@@ -1,5 +1,7 @@
 """Signals chosen by name, in Python and in YAML."""
 
+import pickle
+
 import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
@@ -13,6 +15,16 @@ from stabilimeter.callbacks.signals.loss import LOSS
 def test_every_key_is_in_one_group_only():
     keys = [signal.spec.key for group in CATALOGUE.values() for signal in group]
     assert len(keys) == len(set(keys)) >= 20
+
+
+def test_signals_travel_to_spawned_processes():
+    arrived = pickle.loads(pickle.dumps(CATALOGUE))
+    for name, signals in CATALOGUE.items():
+        assert [s.spec for s in arrived[name]] == [s.spec for s in signals]
+        probes = [
+            (getattr(a, "probe", None), getattr(b, "probe", None)) for a, b in zip(arrived[name], signals, strict=True)
+        ]
+        assert all(a == b for a, b in probes)  # a view finds them by their equality
 
 
 def test_names_and_signals_may_be_mixed():

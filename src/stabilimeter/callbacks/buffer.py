@@ -52,6 +52,7 @@ class Buffer:
         self._dtype = torch.float32 if device.type == "mps" else torch.float64
         self._columns: list[list[Measured]] = [[] for _ in reductions]
         self._vectors: list[Tensor] = []
+        self._vector_is_norm: list[bool] = []
 
     def __len__(self) -> int:
         return len(self._columns[0]) if self._columns else 0
@@ -61,9 +62,10 @@ class Buffer:
         for column, value in zip(self._columns, row, strict=True):
             column.append(value)
 
-    def add_vector(self, vector: Tensor) -> None:
-        """Add one vector of norms."""
+    def add_vector(self, vector: Tensor, reduction: Reduction) -> None:
+        """Add one vector; on all ranks, if on any. Anything but a norm is averaged over ranks."""
         self._vectors.append(vector)
+        self._vector_is_norm.append(self._sharded and reduction is Reduction.ROOT_SUM_SQUARE)
 
     def take(self, *, combine: bool) -> Measurements:
         """Empty the buffer: one copy from the device, however many rows and columns.
@@ -72,8 +74,8 @@ class Buffer:
             combine: Combine with the other ranks, by one collective. All ranks must then call this; False after an
                 exception, when the others may be gone.
         """
-        columns, vectors = self._columns, self._vectors
-        self._columns, self._vectors = [[] for _ in columns], []
+        columns, vectors, vector_is_norm = self._columns, self._vectors, self._vector_is_norm
+        self._columns, self._vectors, self._vector_is_norm = [[] for _ in columns], [], []
         num_rows = len(columns[0]) if columns else 0
         together = combine and self._world_size > 1
         values = np.empty((num_rows, len(columns)))
@@ -94,7 +96,7 @@ class Buffer:
             flat = torch.cat(parts)
             if together:
                 norms = [self._is_norm[i] for i in sent for _ in range(num_rows)]
-                norms += [self._sharded] * (len(flat) - len(norms))
+                norms += [kind for v, kind in zip(vectors, vector_is_norm, strict=True) for _ in range(v.numel())]
                 squares = flat[: num_rows * len(sent)].view(len(sent), num_rows)[self._variances(sent)].square()
                 flat = torch.cat([flat, squares.flatten()])
                 norms += [False] * squares.numel()

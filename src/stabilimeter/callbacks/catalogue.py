@@ -4,8 +4,18 @@ from collections.abc import Mapping, Sequence
 
 from stabilimeter.callbacks.signal import AnySignal
 from stabilimeter.callbacks.signals import DEFAULT_SIGNALS
+from stabilimeter.callbacks.signals.activations import (
+    DEAD_FRACTION_MAX,
+    KURTOSIS_MAX,
+    MODULE_DEAD_FRACTION,
+    MODULE_KURTOSIS,
+    MODULE_RMS,
+    RMS_MAX,
+)
 from stabilimeter.callbacks.signals.adam_rms import ADAM_LAYER_RMS, ADAM_RMS_MAX
+from stabilimeter.callbacks.signals.attention_logits import ATTENTION_LOGIT_MAX
 from stabilimeter.callbacks.signals.data_wait import DATA_WAIT
+from stabilimeter.callbacks.signals.hessian import HESSIAN_MAX, HESSIAN_PRECONDITIONED_MAX
 from stabilimeter.callbacks.signals.loss_scale import LOSS_SCALE, OVERFLOW
 from stabilimeter.callbacks.signals.loss_spread import LOSS_VARIANCE_OVER_MICRO_BATCHES, LOSS_VARIANCE_OVER_RANKS
 from stabilimeter.callbacks.signals.noise_scale import GRADIENT_SQUARE, NOISE_SCALE, NOISE_TRACE
@@ -18,6 +28,10 @@ CATALOGUE: Mapping[str, tuple[AnySignal, ...]] = {
     "data_wait": (DATA_WAIT,),
     "adam_rms": (ADAM_RMS_MAX, ADAM_LAYER_RMS),
     "noise_scale": (GRADIENT_SQUARE, NOISE_TRACE, NOISE_SCALE),
+    "activations": (RMS_MAX, KURTOSIS_MAX, DEAD_FRACTION_MAX, MODULE_RMS, MODULE_KURTOSIS, MODULE_DEAD_FRACTION),
+    "attention_logits": (ATTENTION_LOGIT_MAX,),
+    "hessian": (HESSIAN_MAX,),
+    "hessian_preconditioned": (HESSIAN_PRECONDITIONED_MAX,),
 }
 """What may be asked for by name; only ``default`` is measured unasked."""
 

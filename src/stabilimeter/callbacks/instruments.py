@@ -1,6 +1,7 @@
 """Everything attached to a Trainer for the time of a fit, and taken off again."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from stabilimeter.callbacks.micro_batches import MicroBatchLoss, without_loss_sc
 from stabilimeter.callbacks.probe import Probe, Site
 from stabilimeter.callbacks.signal import Signal
 from stabilimeter.callbacks.track import Block, Track
+from stabilimeter.callbacks.training_step_tap import TrainingStepTap
 
 
 class Instruments:
@@ -42,6 +44,7 @@ class Instruments:
         self._micro_batches = MicroBatchLoss()
         clips = self._automatic and bool(trainer.gradient_clip_val)
         optimizers = trainer.optimizers
+        tap = TrainingStepTap(module)
         tracks = [
             Track(
                 optimizer,
@@ -51,7 +54,7 @@ class Instruments:
                 clipping_follows=clips and not is_overridden("configure_gradient_clipping", module),
                 strategy=trainer.strategy,
                 world_size=trainer.world_size,
-                probes=_probes(measured, Site(trainer, module, optimizer, parameters)),
+                probes=_probes(measured, Site(trainer, module, optimizer, parameters, tap)),
             )
             for optimizer, measured, parameters in zip(optimizers, signals, layers, strict=True)
         ]
@@ -142,5 +145,12 @@ class Instruments:
 
 
 def _probes(signals: Sequence[Signal], site: Site) -> dict[Any, Probe]:
-    """One probe of each kind that the signals need."""
-    return {kind: kind(site) for kind in dict.fromkeys(signal.probe for signal in signals) if kind is not None}
+    """One probe of each kind that the signals need. If one refuses, the others are taken off again."""
+    probes: dict[Any, Probe] = {}
+    with ExitStack() as undo:
+        for kind in dict.fromkeys(signal.probe for signal in signals):
+            if kind is not None:
+                probes[kind] = kind(site)
+                undo.callback(probes[kind].remove)
+        undo.pop_all()
+    return probes

@@ -17,6 +17,7 @@ class MeasuringPlan:
     Attributes:
         keys: Key of each scalar signal, in the order of the columns.
         vector_keys: Key of each vector signal.
+        vector_reductions: How ranks are combined, per vector signal.
         reductions: How ranks are combined, per column.
         scalars: Per moment, the columns to fill at every step, and what to fill them with.
         strided: The same for the columns to fill at a stride.
@@ -29,6 +30,7 @@ class MeasuringPlan:
         ratios = [signal for signal in scalars if signal.divided_by is not None]
         self.keys = [signal.spec.key for signal in scalars]
         self.vector_keys = [signal.spec.key for signal in vectors]
+        self.vector_reductions = [Reduction(signal.spec.reduction) for signal in vectors]
         self.reductions = [Reduction(signal.spec.reduction) for signal in scalars + ratios]
         self.scalars: dict[Moment, list[tuple[int, Measure]]] = {moment: [] for moment in Moment}
         self.strided: dict[Moment, list[tuple[int, Measure]]] = {moment: [] for moment in Moment}

@@ -1,7 +1,7 @@
 """What a fit needs before its first step: instruments on every rank, and on rank 0 a journal with an open record."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,6 +45,7 @@ class Course:
         derived: Signals derived from those.
         layer_names: Names of the parameters of per-tensor vectors.
         layers: Those parameters.
+        names: Names of the elements of other vectors, by key.
     """
 
     suffix: str
@@ -52,11 +53,15 @@ class Course:
     derived: list[DerivedSignal]
     layer_names: list[str]
     layers: list[Tensor]
+    names: Mapping[str, tuple[str, ...]]
 
     @property
     def specs(self) -> list[SignalSpec]:
         """What the manifest says about the signals."""
-        named = [replace(s.spec, names=tuple(self.layer_names)) if s.vector else s.spec for s in self.measured]
+        of_layers = tuple(self.layer_names)
+        named = [
+            replace(s.spec, names=self.names.get(s.spec.key, of_layers)) if s.vector else s.spec for s in self.measured
+        ]
         return named + [signal.spec for signal in self.derived]
 
 
@@ -78,6 +83,7 @@ def courses(trainer: Trainer, module: LightningModule, signals: Sequence[AnySign
                 [signal for signal in renamed if isinstance(signal, DerivedSignal)],
                 [name for name, _ in layers],
                 [p for _, p in layers],
+                {s.spec.key: tuple(s.names(module)) for s in renamed if isinstance(s, Signal) and s.names is not None},
             )
         )
     return found

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
+from stabilimeter.callbacks.training_step_tap import TrainingStepTap
+
 
 @dataclass(frozen=True)
 class Site:
@@ -17,12 +19,14 @@ class Site:
         module: Its module.
         optimizer: The optimizer whose steps are measured.
         layers: Parameters of per-tensor vectors, in the order of their names.
+        training_step: Where to stand around the module's `training_step`.
     """
 
     trainer: Trainer
     module: LightningModule
     optimizer: Any
     layers: Sequence[Tensor]
+    training_step: TrainingStepTap
 
 
 class Probe(Protocol):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
+from lightning.pytorch import LightningModule
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -45,7 +46,8 @@ class Signal:
         divided_by: A second measurement, with the same moment and reduction, that divides the first after both have
             been combined over the ranks (a ratio of norms is not a norm of ratios).
         strided: Measured at a stride only, because it costs a pass over all parameters.
-        vector: One number per parameter tensor instead of one number; always at the stride.
+        vector: A vector instead of one number; always at the stride.
+        names: Names of the elements of a vector, from the module; None for one element per parameter tensor.
         probe: What it needs beyond the `StepView`, which it then finds by ``view.probe(...)``.
     """
 
@@ -54,6 +56,7 @@ class Signal:
     divided_by: Callable[[StepView], Measured] | None = None
     strided: bool = False
     vector: bool = False
+    names: Callable[[LightningModule], Sequence[str]] | None = None
     probe: Callable[[Site], Probe] | None = None
 
     @property

@@ -235,7 +235,7 @@ class Track:
         for index, measure in self._plan.vectors[moment]:
             vector = measure(self._view)
             if isinstance(vector, Tensor):
-                self._buffer.add_vector(vector)
+                self._buffer.add_vector(vector, self._plan.vector_reductions[index])
                 self._vector_rows.append((self._plan.vector_keys[index], self._view.step))
 
     def _measures_updates(self) -> bool:

@@ -5,7 +5,7 @@ from pydoc_data.topics import topics  # type: ignore[import-untyped,unused-ignor
 import torch
 from lightning import LightningDataModule, LightningModule
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, scaled_dot_product_attention
+from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 Batch = tuple[Tensor, Tensor]
@@ -42,7 +42,7 @@ class Block(nn.Module):
         batch, length, width = x.shape
         qkv = self.qkv(x).view(batch, length, 3, self.num_heads, width // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        attended = scaled_dot_product_attention(q, k, v, is_causal=True)
+        attended = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         mixed: Tensor = self.attention_out(attended.transpose(1, 2).reshape(batch, length, width))
         return mixed
 
@@ -114,7 +114,7 @@ class CharGPT(LightningModule):
 
     def _loss(self, batch: Batch) -> Tensor:
         text, following = batch
-        return cross_entropy(self(text).flatten(0, 1), following.flatten())
+        return functional.cross_entropy(self(text).flatten(0, 1), following.flatten())
 
 
 class HelpTopics(LightningDataModule):

@@ -10,7 +10,6 @@ from stabilimeter.callbacks.gradients import HALF_PRECISION
 from stabilimeter.callbacks.probe import Site
 from stabilimeter.callbacks.signal import Moment, Reduction, Signal
 from stabilimeter.callbacks.step_view import StepView
-from stabilimeter.callbacks.training_step_tap import TrainingStepTap
 from stabilimeter.records import keys
 from stabilimeter.records.manifest import SignalSpec
 
@@ -20,9 +19,9 @@ class MicroBatchLosses:
 
     def __init__(self, site: Site) -> None:
         self._losses: list[Tensor] = []
-        self._tap = TrainingStepTap(site.module, self._see)
+        self._tap = site.training_step
         if site.module.automatic_optimization:
-            self._tap.install()
+            self._tap.add(self._listen)
 
     def variance(self) -> Tensor | None:
         """Unbiased variance; None for fewer than two micro-batches."""
@@ -36,14 +35,16 @@ class MicroBatchLosses:
         """Nothing here depends on time."""
 
     def remove(self) -> None:
-        """Give the module its own method back."""
-        self._tap.remove()
+        """Stop listening."""
+        self._tap.discard(self._listen)
 
-    def _see(self, _: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+    def _listen(self, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        output = call(*args, **kwargs)
         loss = output.get("loss") if isinstance(output, Mapping) else output
         if isinstance(loss, Tensor):
             loss = loss.detach().reshape(())
             self._losses.append(loss.float() if loss.dtype in HALF_PRECISION else loss.clone())
+        return output
 
 
 def loss_variance_over_micro_batches(view: StepView) -> Tensor | None:

@@ -1,0 +1,194 @@
+"""What the modules put out: how large it is, how unevenly spread over the features, how much of it is dead."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+
+from stabilimeter.callbacks.probe import Site
+from stabilimeter.callbacks.sharding import local_part
+from stabilimeter.callbacks.signal import Moment, Reduction, Signal
+from stabilimeter.callbacks.step_view import StepView
+from stabilimeter.callbacks.watched_modules import feature_dimension, watched_modules
+from stabilimeter.records import keys
+from stabilimeter.records.manifest import SignalSpec
+
+
+def mean_kurtosis(rows: Tensor) -> Tensor:
+    """Kurtosis over the features of each row, mean over the rows that are not constant; NaN if all are.
+
+    ``mean((x - mean)^4) / mean((x - mean)^2)^2``: 3 for Gaussian features, up to their number if one carries all.
+
+    Args:
+        rows: Shape (num_rows, num_features), floating point.
+
+    >>> mean_kurtosis(torch.tensor([[1.0, -1.0, 1.0, -1.0], [5.0, 5.0, 5.0, 5.0]])).item()
+    1.0
+    """
+    mean = rows.mean(dim=1, keepdim=True)
+    centred = rows - mean
+    variance = centred.square().mean(dim=1, keepdim=True)
+    varies = variance > (4 * torch.finfo(rows.dtype).eps * mean).square()
+    scaled = centred / torch.where(varies, variance, 1.0).sqrt()
+    kurtosis = torch.where(varies, scaled.square().square().mean(dim=1, keepdim=True), 0.0)
+    return kurtosis.sum() / varies.sum()
+
+
+class Activations:
+    """Outputs of the watched modules in one step, reduced to three numbers each as soon as they appear.
+
+    Forward hooks are attached while `training_step` runs, in the steps at the stride only.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._tap = site.training_step
+        self._modules = watched_modules(site.module)
+        self._device = site.trainer.strategy.root_device
+        self._forget()
+
+    def prepare(self, *, stride_index: int | None) -> None:
+        """Stand around `training_step`, or do not."""
+        self._forget()
+        if stride_index is None or not self._modules:
+            self._tap.discard(self._watch)
+        else:
+            self._tap.add(self._watch)
+
+    def pause(self) -> None:
+        """Nothing here depends on time."""
+
+    def remove(self) -> None:
+        """Step aside."""
+        self._tap.discard(self._watch)
+
+    def rms(self) -> dict[str, Tensor]:
+        """Root mean square of the outputs of each module that was called."""
+        return {name: torch.stack(seen).mean().sqrt() for name, seen in self._mean_squares.items()}
+
+    def kurtosis(self) -> dict[str, Tensor]:
+        """`mean_kurtosis` of each, mean over micro-batches."""
+        return {name: torch.stack(seen).mean() for name, seen in self._kurtoses.items()}
+
+    def dead_fraction(self) -> dict[str, Tensor]:
+        """Share of the features of each that were 0 for every example and position of the step."""
+        return {name: 1.0 - alive.float().mean() for name, alive in self._alive.items()}
+
+    def vector(self, found: Mapping[str, Tensor]) -> Tensor | None:
+        """One element per module, NaN where there is none; on every rank of the same length, whatever was seen."""
+        if not self._modules:
+            return None
+        absent = torch.full((), math.nan, device=self._device)
+        return torch.stack([found[n].to(absent) if n in found else absent for n in self._modules])
+
+    def _forget(self) -> None:
+        self._mean_squares: dict[str, list[Tensor]] = {}
+        self._kurtoses: dict[str, list[Tensor]] = {}
+        self._alive: dict[str, Tensor] = {}
+
+    def _watch(self, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        handles = [module.register_forward_hook(self._hook(name)) for name, module in self._modules.items()]
+        try:
+            return call(*args, **kwargs)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _hook(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def see(module: nn.Module, inputs: Any, output: Any) -> None:
+            if torch.compiler.is_compiling():
+                return
+            first = next(iter(output), None) if isinstance(output, tuple | list) else output
+            if isinstance(first, Tensor) and first.is_floating_point() and first.dim() and first.numel():
+                with torch.no_grad():
+                    self._see(name, feature_dimension(module, first.dim()), local_part(first.detach()))
+
+        return see
+
+    def _see(self, name: str, dimension: int, output: Tensor) -> None:
+        wide = output if output.dtype == torch.float64 else output.float()
+        rows = wide.movedim(dimension, -1).reshape(-1, wide.shape[dimension])
+        self._mean_squares.setdefault(name, []).append(rows.square().mean())
+        self._kurtoses.setdefault(name, []).append(mean_kurtosis(rows))
+        alive = (rows != 0).any(dim=0)
+        before = self._alive.get(name)
+        self._alive[name] = alive if before is None or before.shape != alive.shape else alive | before
+
+
+def rms_per_module(view: StepView) -> Tensor | None:
+    """Root mean square of the output of each module, one vector at the stride.
+
+    Measured in `training_step`, over all micro-batches of the step: every named module but containers and dropout (see
+    `watched_modules.py`), the first tensor of its output. NaN for a module that was not called or lies within compiled
+    code; mean over ranks. What functions (``F.relu``) put out is seen where it is the output of a module.
+    """
+    probe = view.probe(Activations)
+    return probe.vector(probe.rms())
+
+
+def kurtosis_per_module(view: StepView) -> Tensor | None:
+    """Kurtosis over the features, mean over examples and positions: 3 for Gaussian features, more with outliers.
+
+    Features that are outliers for every token precede trouble with low precision (Bondarenko et al. 2021,
+    "Understanding and overcoming the challenges of efficient transformer quantization"; He et al. 2024, "Understanding
+    and minimising outlier features in neural network training"). Rows of equal values are left out.
+    """
+    probe = view.probe(Activations)
+    return probe.vector(probe.kurtosis())
+
+
+def dead_fraction_per_module(view: StepView) -> Tensor | None:
+    """Share of the features (channels) that were exactly 0 for every example of the step: dead ReLUs."""
+    probe = view.probe(Activations)
+    return probe.vector(probe.dead_fraction())
+
+
+def rms_max(view: StepView) -> Tensor | None:
+    """The largest of `rms_per_module`."""
+    found = list(view.probe(Activations).rms().values())
+    return torch.stack(found).max() if found else None
+
+
+def kurtosis_max(view: StepView) -> Tensor | None:
+    """The largest of `kurtosis_per_module`, of those where some row varies."""
+    found = list(view.probe(Activations).kurtosis().values())
+    if not found:
+        return None
+    largest = torch.stack(found).nan_to_num(nan=-math.inf).max()
+    return torch.where(torch.isneginf(largest), math.nan, largest)
+
+
+def dead_fraction_max(view: StepView) -> Tensor | None:
+    """The largest of `dead_fraction_per_module`."""
+    found = list(view.probe(Activations).dead_fraction().values())
+    return torch.stack(found).max() if found else None
+
+
+def _signal(key: str, measure: Callable[[StepView], Tensor | None], *, of_modules: bool = False) -> Signal:
+    return Signal(
+        SignalSpec(key, unit="", moment=Moment.GRADIENT, reduction=Reduction.MEAN, positive=False),
+        measure=measure,
+        strided=True,
+        vector=of_modules,
+        names=_names if of_modules else None,
+        probe=Activations,
+    )
+
+
+def _names(module: LightningModule) -> Sequence[str]:
+    return list(watched_modules(module))
+
+
+RMS_MAX = _signal(keys.ACTIVATION_RMS_MAX, rms_max)
+
+KURTOSIS_MAX = _signal(keys.ACTIVATION_KURTOSIS_MAX, kurtosis_max)
+
+DEAD_FRACTION_MAX = _signal(keys.ACTIVATION_DEAD_MAX, dead_fraction_max)
+
+MODULE_RMS = _signal(keys.ACTIVATION_MODULE_RMS, rms_per_module, of_modules=True)
+
+MODULE_KURTOSIS = _signal(keys.ACTIVATION_MODULE_KURTOSIS, kurtosis_per_module, of_modules=True)
+
+MODULE_DEAD_FRACTION = _signal(keys.ACTIVATION_MODULE_DEAD, dead_fraction_per_module, of_modules=True)
