@@ -19,7 +19,7 @@ def test_all_experiments_are_found():
 
 
 def test_every_recipe_has_a_config_of_its_name_and_is_short():
-    assert RECIPES == ["compare", "lr_sensitivity", "seed_sweep", "variance_sources"]
+    assert RECIPES == ["compare", "determinism", "lr_sensitivity", "seed_sweep", "variance_sources"]
     scripts = {path.stem: path.read_text() for path in (CONF.parent / "recipes").glob("*.py")}
     assert sorted(scripts) == RECIPES
     for name, text in scripts.items():

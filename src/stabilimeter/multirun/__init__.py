@@ -2,6 +2,7 @@
 
 from stabilimeter.multirun.claim import claim as claim
 from stabilimeter.multirun.compare_question import CompareQuestion as CompareQuestion
+from stabilimeter.multirun.determinism_trials import determinism as determinism
 from stabilimeter.multirun.hook import MultirunSummary as MultirunSummary
 from stabilimeter.multirun.lr_question import LrQuestion as LrQuestion
 from stabilimeter.multirun.mistakes import refuse_incomplete as refuse_incomplete

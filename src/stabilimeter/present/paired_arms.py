@@ -23,9 +23,7 @@ def progress_sentence(answer: PairedAnswer) -> str:
     at = f"after {count(len(answer.pairs), 'pair')} of at most {answer.n_max}"
     if answer.stop is not None:
         return f"{at}: {stop_in_words(answer)}"
-    limit = (
-        "too few to decide" if math.isinf(look.limit) else f"{number(look.limit, 2)} either way would decide"
-    )
+    limit = "too few to decide" if math.isinf(look.limit) else f"{number(look.limit, 2)} either way would decide"
     return f"{at}: mean difference {_shown(answer, look.mean)}, {limit}"
 
 
