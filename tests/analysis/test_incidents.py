@@ -115,3 +115,33 @@ def test_what_the_monitor_watched_to_the_end_is_not_looked_at_again(build, statu
 def test_nothing_to_watch(build):
     (seed,) = seeds(build.log({"time": build.points([1.0, 2.0])}))
     assert seed.incidents == ()
+
+
+def heavy_batches(build, n_seeds, *, odd):
+    """Seeds that see the same batches, of which some are odd; with an odd batch at step 600 or without."""
+    rng = np.random.default_rng(3)
+    batches = np.clip(0.1 * rng.standard_t(3, size=build.n_steps), -0.45, 0.45)
+    batches[600] = 1.2 if odd else 0.0
+    trend = 3 + np.exp(-np.arange(build.n_steps) / 100)
+    curves = trend + batches + 0.01 * rng.normal(size=(n_seeds, build.n_steps))
+    return [build.foreign(seed, loss=build.points(curve)) for seed, curve in enumerate(curves)]
+
+
+def test_an_odd_batch_that_only_all_seeds_together_show_is_one_event(build):
+    runs = heavy_batches(build, 5, odd=True)
+    roles, primary = roles_in(runs), primary_of(runs)
+    assert not any(
+        at(Evidence(run, roles, primary, incidents_of(Evidence(run, roles, primary))), "loss") for run in runs
+    )
+    found = seeds(*runs)
+    for seed in found:
+        (incident,) = [i for i in seed.incidents if i.key == "loss"]
+        assert (incident.step, incident.kind, incident.shared) == (600, Kind.SPIKE, True)
+        assert incident.value == pytest.approx(4.2, abs=0.05)
+        assert incident.baseline == pytest.approx(3.0, abs=0.05)
+        assert incident.evidence == {"found": "in all seeds together"}
+    assert sum(seed.charged_events for seed in found) == pytest.approx(1.0)
+
+
+def test_the_same_batches_without_the_odd_one_show_nothing(build):
+    assert not any(at(seed, "loss") for seed in seeds(*heavy_batches(build, 5, odd=False)))

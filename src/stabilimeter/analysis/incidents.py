@@ -10,6 +10,8 @@ from stabilimeter.records import keys
 from stabilimeter.records.directions import mode_of
 from stabilimeter.records.manifest import RunStatus
 from stabilimeter.records.run import Run
+from stabilimeter.stats.band import aligned
+from stabilimeter.stats.common_outliers import MIN_SEEDS, common_outliers
 from stabilimeter.stats.detection import detect
 from stabilimeter.stats.incident import Incident, Kind
 from stabilimeter.stats.shared import shared_steps
@@ -42,8 +44,9 @@ def with_shared_marked(seeds: Sequence[Evidence]) -> list[Evidence]:
 
     Every incident of the training loss is one event, whatever its kind. Incidents of the gradient norm and of
     evaluations are reported, not charged. A shared event is charged once to the group: in equal parts to the seeds
-    that have it.
+    that have it. What only all seeds together show is an incident of each of them, too: see `common_outliers`.
     """
+    seeds = _with_common(seeds)
     tags = sorted({incident.key for seed in seeds for incident in seed.incidents})
     shared = {tag: _shared(seeds, tag) for tag in tags}
     marked = [
@@ -66,6 +69,33 @@ def with_shared_marked(seeds: Sequence[Evidence]) -> list[Evidence]:
             ),
         )
         for seed in marked
+    ]
+
+
+def _with_common(seeds: Sequence[Evidence]) -> Sequence[Evidence]:
+    """The same seeds with a spike where all of them together stand out, if their own was not noticed."""
+    tag = seeds[0].roles.train_loss if seeds else None
+    there = [k for k, seed in enumerate(seeds) if tag is not None and series_of(seed.run, tag).values.size]
+    if tag is None or len(there) < MIN_SEEDS:
+        return seeds
+    series = [series_of(seeds[k].run, tag) for k in there]
+    together = aligned([one.steps for one in series], [one.values for one in series])
+    found = common_outliers(together.values) if together.exact else []
+    more: dict[int, list[Incident]] = {k: [] for k in there}
+    for outlier in found:
+        step = int(together.steps[outlier.position])
+        for row, k in enumerate(there):
+            value = float(together.values[row, outlier.position])
+            known = any(i.key == tag and i.step <= step <= i.end_step for i in seeds[k].incidents)
+            if np.isfinite(value) and not known:
+                centre, scale = float(outlier.centre[row]), float(outlier.scale[row])
+                evidence = {"found": "in all seeds together"}
+                more[k].append(Incident(Kind.SPIKE, step, step, value, centre, scale, tag, evidence=evidence))
+    return [
+        replace(seed, incidents=tuple(sorted([*seed.incidents, *more[k]], key=lambda i: (i.step, i.key))))
+        if more.get(k)
+        else seed
+        for k, seed in enumerate(seeds)
     ]
 
 

@@ -74,6 +74,8 @@ def aligned(steps: Sequence[NDArray[np.int64]], values: Sequence[NDArray[np.floa
     >>> both.steps.tolist(), both.values.tolist(), both.exact
     ([0, 10, 20], [[3.0, 2.0, 1.0], [5.0, 4.0, nan]], True)
     """
+    if steps and all(np.array_equal(own, steps[0]) for own in steps):
+        return Aligned(steps[0].astype(np.int64), np.stack([np.asarray(its, dtype=np.float64) for its in values]), True)
     union = np.unique(np.concatenate(steps)) if steps else np.empty(0, dtype=np.int64)
     logged = np.stack([np.isin(union, own) for own in steps]) if steps else np.empty((0, 0), dtype=bool)
     spans = [(union >= own[0]) & (union <= own[-1]) if own.size else np.zeros(union.size, bool) for own in steps]
