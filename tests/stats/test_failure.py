@@ -37,6 +37,16 @@ def test_a_loss_that_rises_is_worse_and_its_twins_are_not():
     assert not is_worse_at_the_end(np.full(400, NAN))
 
 
+def test_a_dead_model_that_flips_between_two_answers_is_worse_throughout():
+    """Error rates of a perceptron on 143 examples, at a learning rate of 30 and evaluated every ten steps."""
+    dead = [0.133, 0.119, 0.112, 0.112, 0.105, 0.490, 0.371, 0.371, 0.126, 0.084, 0.182, 0.021, 0.371, 0.371, 0.091]
+    dead += [0.371, 0.629, 0.629, 0.371, 0.629, 0.371, 0.371, 0.371, 0.629, 0.371]
+    assert is_worse_at_the_end(np.array(dead), evaluations=True)
+    revived = np.array([*dead[:-3], 0.112, 0.629, 0.371])
+    assert not is_worse_at_the_end(revived, evaluations=True)
+    assert not is_worse_at_the_end(np.array(dead), evaluations=False)  # a signal of each step may do so by chance
+
+
 def test_pure_noise_is_hardly_ever_called_worse():
     called = sum(is_worse_at_the_end(noise(400, seed)) for seed in range(300))
     assert called <= 3

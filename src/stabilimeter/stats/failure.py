@@ -15,6 +15,7 @@ MIN_EVALUATIONS = 10
 """Fewer evaluations do not tell a collapse from a bad last checkpoint."""
 
 TAIL_SHARE = 0.20
+MIN_TAIL = 5
 WORSE_NOISE_SD = 3.0
 TAIL_NOISE_SD = 6.0
 RESOLUTION_STEPS = 3.0
@@ -41,7 +42,9 @@ def is_worse_at_the_end(values: NDArray[np.float64], *, evaluations: bool = Fals
     """Whether the final level of a series is worse than its initial level by 3 standard errors.
 
     A series that does not change at all is not worse: a run at learning rate 0 repeats its metric bit for bit. Fewer
-    than 10 steps do not tell.
+    than 10 steps do not tell. Of ten evaluations or more it is enough that each of the last 20 % (at least 5) is worse
+    than each of the first five, which chance does once in 252 times at most: a dead model may flip between two constant
+    answers, so that no standard error is small.
 
     Args:
         values: One series, oriented so that lower is better, shape ``(n,)``.
@@ -53,7 +56,15 @@ def is_worse_at_the_end(values: NDArray[np.float64], *, evaluations: bool = Fals
     if not evaluations and np.isfinite(values).sum() < MIN_EVALUATIONS:
         return False
     change = improvement(values, evaluations=evaluations)
-    return Level(-change.value, change.se).is_positive
+    return Level(-change.value, change.se).is_positive or (evaluations and _worse_throughout(values))
+
+
+def _worse_throughout(values: NDArray[np.float64]) -> bool:
+    finite = values[np.isfinite(values)]
+    if finite.size < MIN_EVALUATIONS:
+        return False
+    tail = finite[-max(MIN_TAIL, math.ceil(TAIL_SHARE * finite.size)) :]
+    return bool(tail.min() > finite[:MIN_TAIL].max())
 
 
 def stalled_among(improvements: Sequence[Level], finals: Sequence[float]) -> list[bool]:
@@ -118,7 +129,7 @@ def collapse_size(
     evaluation_steps, evaluations = evaluation_steps[finite], np.asarray(evaluations, dtype=np.float64)[finite]
     if evaluations.size < MIN_EVALUATIONS:
         return None
-    size = max(5, math.ceil(TAIL_SHARE * evaluations.size))
+    size = max(MIN_TAIL, math.ceil(TAIL_SHARE * evaluations.size))
     tail, before = evaluations[-size:], evaluations[:-size]
     best = float(best_so_far(before)[-1])
     lost = float(np.median(tail[-3:])) - best
