@@ -15,17 +15,15 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from stabilimeter.stats import drift as slow_change
-from stabilimeter.stats import lost_ground, tail
+from stabilimeter.stats import slow_worsening, tail
 from stabilimeter.stats.detection_state import State
-from stabilimeter.stats.drift import Drift, alarm
-from stabilimeter.stats.episode import TINY, Rule
-from stabilimeter.stats.lost_ground import Ground
+from stabilimeter.stats.episode import Rule
 from stabilimeter.stats.window import (
     CAPACITY,
     FLOAT32_ROUNDING,
     LEVEL_SPAN,
     PLACES,
+    TINY,
     YOUNG,
     Track,
     Window,
@@ -89,16 +87,16 @@ def _stretch(state: State, steps: Sequence[int], values: Sequence[float], rarest
         if not tail.chance_above(weights, float(u[at]), int(supposed.counts[at])) * tails >= rarest:
             count = at
             break
-    drift, ground = state.drift, state.ground
+    slow = state.slow
     if rule.improving:
-        slow, drift, ground = _followed(drift, ground, steps[:count], y[:count].tolist(), supposed.scales)
-        if slow < count:
-            count, weights, known = slow, state.weights, 0
+        orderly, slow = slow_worsening.passed(rule, slow, steps[:count], y[:count].tolist(), supposed.scales)
+        if orderly < count:
+            count, weights, known = orderly, state.weights, 0
     if count == 0:
         return state, 0
     weights = _learnt(weights, u[max(known, untaught) : count])
     window = _window_after(window, supposed, count)
-    return State(rule, window, weights, None, False, state.calm + count, drift, ground), count
+    return State(rule, window, weights, None, False, state.calm + count, slow), count
 
 
 def _judged(rule: Rule, values: Sequence[float]) -> _Array:
@@ -146,7 +144,7 @@ def _supposed(window: Window, y: _Array) -> _Supposed:
     magnitudes = np.abs(y)
     magnitudes[1:] = magnitudes[:-1]
     magnitudes[0] = window.magnitude
-    roundings = np.maximum(FLOAT32_ROUNDING * np.maximum.accumulate(magnitudes), 1e-300)
+    roundings = np.maximum(FLOAT32_ROUNDING * np.maximum.accumulate(magnitudes), TINY)
     centres, scales = _middles_and_scales(residuals, counts, roundings)
     centres += expected
     wandering = scales[0] <= scales[1]
@@ -198,28 +196,6 @@ def _learnt(weights: tail.Weights, residuals: _Array) -> tail.Weights:
     for u in residuals[(residuals > 0.0) & (residuals < tail.BODY)].tolist():
         weights = tail.learnt(weights, u)
     return weights
-
-
-def _followed(
-    drift: Drift, ground: Ground, steps: Sequence[int], y: Sequence[float], scales: _Array
-) -> tuple[int, Drift, Ground]:
-    """The number of values before an incident of slow worsening is over (all, if none is), and what is known then."""
-    at = 0
-    while True:
-        complete = at + min(slow_change.FIRST_BLOCK - len(drift.block), lost_ground.POINTS - len(ground.block)) - 1
-        if at < min(complete, len(y)):
-            values = tuple(y[at:complete])
-            drift = Drift(drift[0], drift.block + values, drift.block_step if drift.block else steps[at], *drift[3:])
-            ground_step = ground.block_step if ground.block else steps[at]
-            ground = Ground(ground[0], ground[1], ground.block + values, ground_step, *ground[4:])
-        if complete >= len(y):
-            return len(y), drift, ground
-        next_drift = slow_change.followed(drift, steps[complete], y[complete])
-        next_ground = lost_ground.followed(ground, steps[complete], y[complete])
-        rising = None if next_drift.block else alarm(next_drift, float(scales[complete]))
-        if (rising is not None and slow_change.over(rising)) or lost_ground.over(next_ground):
-            return complete, drift, ground
-        drift, ground, at = next_drift, next_ground, complete + 1
 
 
 def _window_after(window: Window, supposed: _Supposed, count: int) -> Window:

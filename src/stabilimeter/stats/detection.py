@@ -15,9 +15,11 @@ It is a state machine that sees one value at a time:
    ``divergence`` if the values kept getting worse, a ``collapse`` if they froze or fell back to where training began,
    else a ``shift``.
 4. **Non-finite** values are an incident of their own, over after four finite values. They never enter a window.
-5. **Slow worsening** is followed by the window without alarm. Medians of many accepted values are watched for it
-   (`stats/drift.py`) in what training is meant to improve, and for a level far worse than anything at the beginning
-   (`stats/lost_ground.py`); it is a ``divergence``, reported when it has ended.
+5. **Slow worsening** is followed by the window without alarm. In what training is meant to improve it is looked for
+   (`stats/slow_worsening.py`) in three ways: too many values in a row on the bad side of the recent past, medians of
+   many values that keep rising, and a level far worse than anything at the beginning. It is an ``excursion`` if the
+   values return, else a ``shift``, ``divergence`` or ``collapse``. A value that stands out meanwhile makes an episode
+   of it, which begins where the worsening began.
 
 Incidents are reported when they are over: `step` returns them, `finish` the one still open. Whether the value just seen
 is flagged is known at once (`State.flagged`). The state is immutable, so a caller may look at a value and discard it.
@@ -27,17 +29,15 @@ from collections.abc import Iterable, Sequence
 from math import isfinite, nan
 from statistics import median
 
-from stabilimeter.stats import drift as slow_change
-from stabilimeter.stats import lost_ground, tail
+from stabilimeter.stats import slow_worsening, tail
 from stabilimeter.stats.calm_stretch import CALM_BEFORE_LEARNING, passed
 from stabilimeter.stats.detection_state import State as State
 from stabilimeter.stats.detection_state import from_plain as from_plain
 from stabilimeter.stats.detection_state import plain as plain
-from stabilimeter.stats.drift import Drift, alarm
 from stabilimeter.stats.episode import SETTLING_POINTS as SETTLING_POINTS
-from stabilimeter.stats.episode import Episode, Rule, incident, judged, worse_than_start, worsening
+from stabilimeter.stats.episode import Episode, Rule, incident, judged, outgrown
 from stabilimeter.stats.incident import Incident, Kind
-from stabilimeter.stats.lost_ground import Ground
+from stabilimeter.stats.slow_worsening import Slow
 from stabilimeter.stats.window import YOUNG, Forecast, Window, accepted, bridged, forecast, restarted
 
 ALARM_RATE = 1e-4
@@ -127,7 +127,7 @@ def finish(state: State) -> Incident | None:
     """The incident that is still open, as it looks now."""
     if state.episode is not None:
         return incident(state.rule, state.episode, window=state.window)
-    return _worsening(state)
+    return slow_worsening.going_on(state.rule, state.slow, forecast(state.window).scale, state.window)
 
 
 def detect(
@@ -205,6 +205,9 @@ def _unexpected(state: State, expected: Forecast, y: float) -> Episode | None:
 def _calm(state: State, step: int, value: float, y: float) -> tuple[State, Incident | None]:
     expected = forecast(state.window)
     opened = _unexpected(state, expected, y)
+    if opened is not None and state.slow.setback.alarmed:
+        opened = outgrown(state.rule, state.slow.setback, step, value, y)
+        return state._replace(episode=opened, flagged=True, slow=Slow()), None
     if opened is not None:
         opened = opened._replace(first_step=step, last_step=step, worst=value)
         return state._replace(episode=opened, flagged=True), None
@@ -213,23 +216,11 @@ def _calm(state: State, step: int, value: float, y: float) -> tuple[State, Incid
     if calm >= CALM_BEFORE_LEARNING:
         u = (y - expected.centre) / expected.scale
         weights = tail.learnt(weights, abs(u) if state.rule.mode == "both" else u)
-    after = State(state.rule, accepted(state.window, y), weights, None, False, calm, state.drift, state.ground)
+    window = accepted(state.window, y)
     if not state.rule.improving:
-        return after, None
-    drift = slow_change.followed(state.drift, step, y)
-    ground = lost_ground.followed(state.ground, step, y)
-    rising = None if drift.block else alarm(drift, expected.scale)
-    if rising is not None and slow_change.over(rising):
-        return after._replace(drift=Drift(), ground=Ground()), worsening(state.rule, rising, expected.scale)
-    if lost_ground.over(ground):
-        return after._replace(drift=Drift(), ground=Ground()), worse_than_start(state.rule, ground)
-    return after._replace(drift=drift, ground=ground), None
-
-
-def _worsening(state: State) -> Incident | None:
-    scale = forecast(state.window).scale
-    rising = alarm(state.drift, scale)
-    return worse_than_start(state.rule, state.ground) if rising is None else worsening(state.rule, rising, scale)
+        return State(state.rule, window, weights, None, False, calm), None
+    slow, ended = slow_worsening.followed(state.rule, state.slow, step, y, expected.scale, window)
+    return State(state.rule, window, weights, None, False, calm, slow), ended
 
 
 def _outside(state: State, episode: Episode, step: int, value: float, y: float) -> tuple[State, Incident | None]:
@@ -244,7 +235,7 @@ def _outside(state: State, episode: Episode, step: int, value: float, y: float) 
     if reopened is None and episode.outside < MAX_EXCURSION_POINTS:
         return state._replace(window=accepted(state.window, y), episode=episode, flagged=False), None
     ended = incident(state.rule, episode, window=state.window)
-    settled = state._replace(calm=0, drift=Drift(), ground=Ground())
+    settled = state._replace(calm=0, slow=Slow())
     if reopened is None:
         return settled._replace(window=accepted(state.window, y), episode=None, flagged=False), ended
     reopened = reopened._replace(first_step=step, last_step=step, worst=value)
@@ -259,8 +250,8 @@ def _nonfinite(state: State, step: int, value: float) -> tuple[State, Incident |
     if expected.n == 0:
         expected = Forecast(nan, nan, 0)
     opened = Episode(step, step, value, expected, finite=False)
-    ground = state.ground._replace(block=(), onset_step=None)
-    return state._replace(episode=opened, flagged=True, drift=Drift(), ground=ground), finish(state)
+    slow = slow_worsening.interrupted(state.slow)
+    return state._replace(episode=opened, flagged=True, slow=slow), finish(state)
 
 
 def _after_nonfinite(

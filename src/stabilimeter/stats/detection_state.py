@@ -6,6 +6,8 @@ from stabilimeter.stats import tail
 from stabilimeter.stats.drift import Drift
 from stabilimeter.stats.episode import Episode, Rule
 from stabilimeter.stats.lost_ground import Ground
+from stabilimeter.stats.setback import Setback
+from stabilimeter.stats.slow_worsening import Slow
 from stabilimeter.stats.window import Forecast, Track, Window
 
 
@@ -19,8 +21,7 @@ class State(NamedTuple):
         episode: The open incident, if any.
         flagged: Whether the last value was out of the ordinary.
         calm: Number of values accepted since the last episode.
-        drift: Slow change of the accepted values.
-        ground: The accepted values beside those at the beginning.
+        slow: What is known of slow worsening.
     """
 
     rule: Rule
@@ -29,8 +30,7 @@ class State(NamedTuple):
     episode: Episode | None = None
     flagged: bool = False
     calm: int = 0
-    drift: Drift = Drift()
-    ground: Ground = Ground()
+    slow: Slow = Slow()
 
 
 def plain(state: State) -> dict[str, Any]:
@@ -60,8 +60,11 @@ def from_plain(saved: dict[str, Any]) -> State:
         episode=episode,
         flagged=saved["flagged"],
         calm=saved["calm"],
-        drift=_drift(saved["drift"]),
-        ground=Ground(**{**saved["ground"], "block": tuple(saved["ground"]["block"])}),
+        slow=Slow(
+            drift=_drift(saved["slow"]["drift"]),
+            ground=Ground(**_with_tuples(saved["slow"]["ground"])),
+            setback=Setback(**_with_tuples(saved["slow"]["setback"])),
+        ),
     )
 
 
@@ -86,3 +89,7 @@ def _window(saved: dict[str, Any]) -> Window:
 def _drift(saved: dict[str, Any]) -> Drift:
     slower = None if saved["slower"] is None else _drift(saved["slower"])
     return Drift(**{**saved, "block": tuple(saved["block"]), "rises": _track(saved["rises"]), "slower": slower})
+
+
+def _with_tuples(saved: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()}

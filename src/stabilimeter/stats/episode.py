@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from stabilimeter.stats.drift import Drift
 from stabilimeter.stats.incident import Incident, Kind
 from stabilimeter.stats.lost_ground import POINTS, Ground
-from stabilimeter.stats.window import Forecast, Window
+from stabilimeter.stats.setback import Setback
+from stabilimeter.stats.window import TINY, Forecast, Window
 
 SPIKE_POINTS = 3
 """A recovery after more values than this makes it an excursion."""
@@ -15,7 +16,6 @@ SPIKE_POINTS = 3
 SETTLING_POINTS = 16
 """Values outside after which a new level is learnt."""
 
-TINY = 1e-300
 _EDGE = 4
 _WORSENING = 1.5
 _FROZEN = 0.4
@@ -143,6 +143,45 @@ def worsening(rule: Rule, drift: Drift, scale: float) -> Incident:
     )
 
 
+def turned(rule: Rule, setback: Setback, window: Window) -> Incident:
+    """The report of a setback, over or not: values that are worse than before by too many in a row to be chance."""
+    centre, scale = setback.before, setback.noise
+    baseline = own_unit(rule, centre)
+    recovered = setback.has_returned
+    kind = Kind.EXCURSION
+    if not recovered:
+        kind = _new_level(setback.first - centre, setback.level - centre, scale, window)
+    return Incident(
+        kind=kind,
+        step=setback.since,
+        end_step=setback.last_step if recovered else max(setback.last_step, setback.peak_step),
+        value=own_unit(rule, setback.peak),
+        baseline=baseline,
+        scale=scale,
+        key=rule.key,
+        evidence={
+            "slow": True,
+            "points": setback.points,
+            "deviations": (setback.peak - centre) / scale,
+            "recovered": recovered,
+        },
+    )
+
+
+def outgrown(rule: Rule, setback: Setback, step: int, value: float, y: float) -> Episode:
+    """The episode that a setback has become with a value that stands out by itself."""
+    late = (*setback.recent, *setback.block, y)[-min(SETTLING_POINTS, setback.points + 1) :]
+    return Episode(
+        first_step=setback.since,
+        last_step=step,
+        worst=value,
+        baseline=Forecast(setback.before, setback.noise, len(setback.reference)),
+        outside=setback.points + 1,
+        early=(setback.first,) * min(_EDGE, setback.points),
+        late=late,
+    )
+
+
 def worse_than_start(rule: Rule, ground: Ground) -> Incident | None:
     """The report of a level worse than anything at the beginning; None if there is none."""
     if ground.onset_step is None:
@@ -180,11 +219,17 @@ def _lasting(episode: Episode, window: Window, *, edge: int) -> Kind:
     centre, scale, _ = episode.baseline
     early = episode.side * (median(episode.early[:edge]) - centre)
     late = episode.side * (median(episode.late[-edge:]) - centre)
-    if late > _WORSENING * early + _EDGE * scale:
-        return Kind.DIVERGENCE
+    kind = _new_level(early, late, scale, window)
     recent = sorted(episode.late)
     cut = len(recent) // 8
     frozen = recent[-1 - cut] - recent[cut] <= _FROZEN * scale
+    return Kind.COLLAPSE if frozen and kind is Kind.SHIFT else kind
+
+
+def _new_level(early: float, late: float, scale: float, window: Window) -> Kind:
+    """Divergence if it is far worse than at first, collapse if what training had gained is gone, else shift."""
+    if late > _WORSENING * early + _EDGE * scale:
+        return Kind.DIVERGENCE
     progress = window.first - window.best
     useless = progress > _REAL_PROGRESS * scale and 0.8 * progress < late < 1.25 * progress
-    return Kind.COLLAPSE if frozen or useless else Kind.SHIFT
+    return Kind.COLLAPSE if useless else Kind.SHIFT

@@ -10,7 +10,7 @@ from math import inf
 from statistics import median
 from typing import NamedTuple
 
-from stabilimeter.stats.window import FLOAT32_ROUNDING
+from stabilimeter.stats.window import FLOAT32_ROUNDING, TINY
 
 POINTS = 16
 """Number of values behind each median."""
@@ -62,7 +62,7 @@ def followed(ground: Ground, step: int, value: float) -> Ground:
     level = median(block)
     after = ground._replace(block=(), level=level)
     if ground.ceiling == inf:
-        rounding = max(FLOAT32_ROUNDING * max(map(abs, block)), 1e-300)
+        rounding = max(FLOAT32_ROUNDING * max(map(abs, block)), TINY)
         return after._replace(ceiling=max(block), span=max(max(block) - min(block), rounding), held=level)
     if level <= ground.ceiling:
         return after if ground.onset_step is not None else after._replace(held=level, left_step=None)

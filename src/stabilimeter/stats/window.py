@@ -17,6 +17,7 @@ YOUNG = 16
 _FEWEST = 8
 LEVEL_SPAN = 5
 FLOAT32_ROUNDING = 4 * 2.0**-23
+TINY = 1e-300
 _SIGMA_BELOW, _SIGMA_ABOVE = 0.1587, 0.8413
 
 
@@ -120,7 +121,7 @@ def capacity(seen: int) -> int:
 
 def rounding_of(magnitude: float) -> float:
     """Differences that say nothing between float32 values as large as ``magnitude``."""
-    return max(FLOAT32_ROUNDING * magnitude, 1e-300)
+    return max(FLOAT32_ROUNDING * magnitude, TINY)
 
 
 def bridged(window: Window, value: float) -> Window:
