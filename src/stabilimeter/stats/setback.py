@@ -31,6 +31,7 @@ _ALLOWANCE = 0.5
 _HIGHEST = 1.5  # of the alarm threshold: how far the sum can rise, and so how long a return takes
 _OVER = 0.5
 _VISIBLE = 1.0
+_SLIGHT = 2.0
 _SETTLED_BLOCKS = 16
 _MOVE_TO_SD = 1.0483  # standard deviation of independent Gaussian values over the median of their moves
 _PRIOR_BLOCKS = 4
@@ -87,6 +88,11 @@ class Setback(NamedTuple):
     def has_returned(self) -> bool:
         """Whether the values are back where they were."""
         return self.level < self.before + self.noise
+
+    @property
+    def was_slight(self) -> bool:
+        """Whether it came to nothing: the values are back, and no block of them was far off."""
+        return self.has_returned and self.peak < self.before + _SLIGHT * self.noise
 
 
 def threshold(alarm_rate: float) -> float:
