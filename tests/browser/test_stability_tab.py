@@ -3,7 +3,7 @@
 import pytest
 from tests.plugin.conftest import HOSTILE
 
-from stabilimeter.present.wording import number, points
+from stabilimeter.present.wording import number
 
 pytestmark = pytest.mark.browser
 
@@ -31,20 +31,7 @@ def test_overview_answers_which_group_which_seed_when_and_what_first(tab):
 
 def test_numbers_of_the_overview_equal_the_summary(tab, groups):
     tab.open("overview")
-    for label, group in groups.items():
-        row = tab.find(f"tr[data-group='{label}']")
-        assert row.locator(".score").inner_text() == points(group["stability"]["score"], 1)
-        low, high = group["stability"]["low"], group["stability"]["high"]
-        expected = "-" if low is None else f"[{low:.0f}, {high:.0f}]"
-        assert row.locator(".interval").inner_text() == expected
-        n_ok = group["n_runs"] - group["n_failed"]
-        assert row.locator(".seeds-text").inner_text() == f"{n_ok} of {group['n_runs']}"
-        assert row.locator(".spread").inner_text() == number(group["metrics_ok"]["val/loss"]["sd"], 2)
-        assert row.locator(".count").inner_text() == str(sum(len(run["incidents"]) for run in group["runs"]))
-        lost = group["stability"]["points_lost"]
-        widths = row.locator(".stack span").evaluate_all("spans => spans.map((span) => parseFloat(span.style.width))")
-        assert widths == pytest.approx([value for value in lost.values() if value > 0], abs=0.001)
-        assert row.locator(".square.failed").count() == group["n_failed"]
+    tab.assert_overview_equals(groups.values())
 
 
 def test_overview_draws_the_failed_seed(tab):
@@ -79,6 +66,24 @@ def test_seeds_draw_any_signal_and_tell_n_under_the_cursor(tab):
     tab.page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 5)
     tab.page.wait_for_timeout(200)
     assert "n = 3" in tab.text(".readout")
+
+
+def test_seeds_have_bands_lines_and_smoothing_to_choose_from(tab):
+    tab.open("seeds")
+    tab.choose("#signal", "train/loss")
+    for band in ("interval", "sd", "quartiles", "none", "range"):
+        tab.choose("#band", band)
+        assert tab.find(".u-over").count() == 1
+    tab.choose("#line", "median")
+    tab.choose("#smooth", "0.1")
+    tab.find("text=Smoothed: a value counts half").wait_for()
+    box = tab.find(".u-over").first.bounding_box()
+    tab.page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 5)
+    tab.page.wait_for_timeout(200)
+    assert "median" in tab.text(".readout")
+    assert tab.find("#over").count() == 0  # these runs do not say how long their steps took
+    tab.choose("#line", "mean")
+    tab.choose("#smooth", "")
 
 
 def test_a_drag_zooms_and_a_button_goes_back(tab):

@@ -33,10 +33,11 @@ MAX_ACTIONS = 3
 
 
 def answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str, Any]:
-    """A lane for each seed: how far it came, its incidents, and where it was lost if it failed."""
+    """A lane for each seed: how far it came, its incidents, and where it was lost; groups with failed seeds first."""
     failed = {seed.run.path: seed for seed in snapshot.failed}
     named, _ = named_groups(snapshot.summary)
-    lanes = [_lane(label, group, run, failed.get(run.path)) for label, group in named for run in group.runs]
+    ordered = sorted(named, key=lambda pair: -pair[1].n_failed)
+    lanes = [_lane(label, group, run, failed.get(run.path)) for label, group in ordered for run in group.runs]
     return {
         "lanes": lanes,
         "kinds": [*(kind.value for kind in GRAVITY), GUARD],

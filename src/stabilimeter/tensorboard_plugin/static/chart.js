@@ -67,7 +67,7 @@ function drawMarks(chart, marks, verticals) {
   for (const mark of marks) {
     const x = chart.valToPos(mark.step, 'x', true);
     const low = top + height - 7 * ratio;
-    const y = mark.value === null ? low : chart.valToPos(mark.value, 'y', true);
+    const y = mark.atTop ? top + 24 * ratio : mark.value === null ? low : chart.valToPos(mark.value, 'y', true);
     context.font = `bold ${(mark.size ?? 13) * ratio}px sans-serif`;
     context.lineWidth = 3 * ratio;
     context.strokeStyle = themed('--page');
@@ -88,7 +88,7 @@ function nearest(values, index, reach) {
 }
 
 // lines: {label, steps, values, color, width, dash, group}; bands: {upper, lower, color} by index of lines.
-// marks: {step, value (null: at the bottom), glyph, color}; verticals: {step, color, label, dash}.
+// marks: {step, value (null: at the bottom), atTop, glyph, color}; verticals: {step, color, label, dash}.
 export function lineChart(host, {lines, bands = [], marks = [], verticals = [], log = 'auto', height = 300, label,
   sync = null, onzoom = null, onstep = null, range = null, padding = null, axisWidth = 64, inTime = false}) {
   const drawn = lines.filter((line) => line.steps.length);

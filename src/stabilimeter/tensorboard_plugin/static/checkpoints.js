@@ -11,7 +11,7 @@ export async function show(host, shown) {
   const label = choices.some((group) => group.label === state.evaluated) ? state.evaluated
     : (choices.find((group) => group.n_failed) ?? choices[0]).label;
   const answer = await get('checkpoints', {group: label});
-  const color = colorOf(about, label);
+  const color = colorOf(about, label, [label]);
   const drawn = answer.rows.filter((row) => row.curve);
   host.append(
     h('div', {class: 'controls'}, select('Group', choices.map((group) => ({value: group.label, text: group.short})), label,

@@ -7,9 +7,12 @@ import {KINDS, colors, faded, themed} from './palette.js';
 const MAX_GROUPS = 6;
 const MAX_COUNT_MARKS = 4;
 
-export function colorOf(about, label) {
+// Every group has a colour of its own; where there are more groups than colours, those that are drawn have.
+export function colorOf(about, label, drawn) {
   const {groups} = colors();
-  return groups[Math.max(0, about.groups.findIndex((group) => group.label === label)) % groups.length];
+  const all = about.groups.map((group) => group.label);
+  const at = (all.length <= groups.length ? all : drawn).indexOf(label);
+  return at < 0 ? themed('--edge') : groups[at % groups.length];
 }
 
 // What a reader wants to see first: the group with the most failed seeds, and the best one if the two can be compared.
@@ -26,9 +29,10 @@ function linesOf(answer, name, color, options) {
   if (options.singles) {
     for (const seed of answer.seeds) {
       const failed = seed.state === 'failed';
+      const alone = answer.n_seeds === 1;
       lines.push({
         label: `${name} ${seed.name}${failed ? ' (failed)' : ''}`, ...seed.curve, told: true,
-        color: failed ? colors().failed : faded(color, 0.55), width: failed ? 1.25 : 1, dash: seed.state === 'running' ? [6, 3] : null,
+        color: failed ? colors().failed : alone ? color : faded(color, 0.55), width: failed || alone ? 1.25 : 1, dash: seed.state === 'running' ? [6, 3] : null,
       });
     }
   }
@@ -44,7 +48,7 @@ function linesOf(answer, name, color, options) {
   return {lines, bands};
 }
 
-// Where seeds end and the others go on, the mean is one over fewer: said at the axis, unless it changes all the time.
+// Where seeds end and the others go on, the mean is one over fewer: said above, unless it changes all the time.
 function countMarks(answer) {
   const {steps, n} = answer.band ?? {steps: [], n: []};
   const length = steps.at(-1) - steps[0];
@@ -52,7 +56,7 @@ function countMarks(answer) {
   for (let at = 1, since = 0; at <= n.length; at += 1) {
     if (at < n.length && n[at] === n[since]) continue;
     const lasted = (steps[at] ?? steps.at(-1)) - steps[since];
-    if (since && lasted > 0.03 * length) marks.push({step: steps[since], value: null, glyph: `n = ${n[since]}`, size: 10, color: themed('--ink-soft')});
+    if (since && lasted > 0.03 * length) marks.push({step: steps[since], value: null, atTop: true, glyph: `n = ${n[since]}`, size: 10, color: themed('--ink-soft')});
     since = at;
   }
   return marks.length <= MAX_COUNT_MARKS ? marks : [];
@@ -106,7 +110,7 @@ export async function drawCurves(host, shown, options) {
   const marks = [];
   const verticals = options.lost === false ? [] : lostVerticals(answers);
   for (const answer of answers) {
-    const made = linesOf(answer, short[answer.group], colorOf(about, answer.group), options);
+    const made = linesOf(answer, short[answer.group], colorOf(about, answer.group, options.groups), options);
     bands.push(...made.bands.map((band) => ({...band, upper: band.upper + lines.length, lower: band.lower + lines.length})));
     lines.push(...made.lines);
     const found = marksOf(answer, options);
@@ -116,7 +120,7 @@ export async function drawCurves(host, shown, options) {
   const present = answers.filter((answer) => answer.n_seeds);
   host.append(h(
     'p', {class: 'legend'}, h('strong', {}, tag), ' ',
-    present.map((answer) => h('span', {}, h('span', {class: 'swatch', style: {background: colorOf(about, answer.group)}}),
+    present.map((answer) => h('span', {}, h('span', {class: 'swatch', style: {background: colorOf(about, answer.group, options.groups)}}),
       `${short[answer.group]} (${answer.n_seeds} seed${answer.n_seeds === 1 ? '' : 's'})  `)),
     present.some((answer) => answer.seeds.some((seed) => seed.state === 'failed'))
       && h('span', {}, h('span', {class: 'swatch', style: {background: colors().failed}}), 'failed seed, ✕ its last value'),
@@ -166,7 +170,7 @@ export async function show(host, shown) {
   host.append(h(
     'fieldset', {class: 'groups-choice'}, h('legend', {}, `Groups (up to ${MAX_GROUPS})`),
     about.groups.map((group, index) => checkbox(
-      h('span', {}, h('span', {class: 'swatch', style: {background: colorOf(about, group.label)}}), group.short),
+      h('span', {}, h('span', {class: 'swatch', style: {background: colorOf(about, group.label, options.groups)}}), group.short),
       options.groups.includes(group.label),
       (on) => again({groups: on ? [...options.groups, group.label].slice(-MAX_GROUPS)
         : options.groups.filter((label) => label !== group.label)}),
