@@ -3,7 +3,7 @@ import pytest
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import crc32c as reference
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c as masked_reference
 
-from stabilimeter.records.checksum import crc32c, masked, masked_rows, varying_bits
+from stabilimeter.records.checksum import Checksums, crc32c, masked, masked_rows, varying_bits
 
 
 @pytest.mark.parametrize("length", [0, 1, 3, 4, 5, 63, 64, 65, 127, 128, 129, 4095, 4096, 4097, 9001])
@@ -26,6 +26,20 @@ def test_rows_equal_the_checksum_of_each_row(rng, count, length):
     rows[:, changed] = rng.integers(0, 256, (count, len(changed)))
     columns = np.flatnonzero(varying_bits(rows))
     assert masked_rows(rows, columns).tolist() == [masked_reference(row.tobytes()) for row in rows]
+
+
+@pytest.mark.parametrize("lengths", [[40], [40, 41, 40], [1, 2, 3, 4, 5], [0, 20], [5000, 30], [4096]])
+@pytest.mark.parametrize("count", [1, 2, 300])
+def test_records_side_by_side_equal_the_checksum_of_each(rng, lengths, count):
+    """Some bytes vary, in some records none; what lies between records is no part of them."""
+    ends = np.cumsum([length + 7 for length in lengths]).tolist()
+    records = [(end - length, end) for end, length in zip(ends, lengths, strict=True)]
+    rows = np.tile(np.frombuffer(rng.bytes(ends[-1]), np.uint8), (count, 1))
+    changed = rng.choice(ends[-1], size=min(ends[-1], 25), replace=False)
+    rows[:, changed] = rng.integers(0, 256, (count, len(changed)))
+    found = Checksums(records).masked(rows, varying_bits(rows))
+    expected = [[masked_reference(row[begin:end].tobytes()) for row in rows] for begin, end in records]
+    assert found.tolist() == expected
 
 
 @pytest.mark.parametrize("count", [1, 2, 63, 64, 65, 130])

@@ -8,7 +8,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 
-from stabilimeter.records import event_decoding, event_encoding
+from stabilimeter.records import event_encoding, event_layouts
 from stabilimeter.records.event_decoding import read_event_file
 from stabilimeter.records.record_error import RecordError
 
@@ -144,7 +144,7 @@ def test_a_thousand_tags_of_equal_length(tmp_path, rng):
 
 
 def test_large_images_between_scalars_cost_neither_memory_nor_minutes(tmp_path, rng, monkeypatch):
-    monkeypatch.setattr(event_decoding, "_LAYOUTS_BYTES", 10_000)
+    monkeypatch.setattr(event_layouts, "_BYTES", 10_000)
     content = []
     for step in range(6):
         picture = Summary.Image(height=1, encoded_image_string=rng.bytes(2_000_000 if step % 2 else 3000))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from stabilimeter.records import event_encoding
-from stabilimeter.records.event_frames import checked_events, find_frames
+from stabilimeter.records.event_chunks import checked_events
+from stabilimeter.records.event_frames import find_frames
 from stabilimeter.records.record_error import RecordError
 
 
@@ -19,6 +20,37 @@ def walked(content):
         starts.append(at)
         at += struct.unpack_from("<Q", content, at)[0] + 16
     return starts
+
+
+def placed(found):
+    """Position and offset of every frame that was found."""
+    return {
+        order + place: at + sum(pattern.sizes[:place])
+        for pattern in found.patterns
+        for at, order in zip(pattern.at.tolist(), pattern.order.tolist(), strict=True)
+        for place in range(len(pattern.sizes))
+    }
+
+
+def starts_of(found):
+    """Offsets of the frames, in order; each is in one pattern, once."""
+    where = placed(found)
+    assert sorted(where) == list(range(found.total))
+    assert found.total == sum(len(pattern.at) * len(pattern.sizes) for pattern in found.patterns)
+    return [where[order] for order in range(found.total)]
+
+
+def events_of(chunks):
+    """Every event by its position in the file, with where its frame starts."""
+    seen = {}
+    for chunk in chunks:
+        assert (np.diff(chunk.order) > 0).all()
+        assert chunk.varying.tolist() == np.bitwise_or.reduce(chunk.rows ^ chunk.rows[0], axis=0).tolist()
+        for row, at, order in zip(chunk.rows, chunk.at.tolist(), chunk.order.tolist(), strict=True):
+            for place, (begin, end) in enumerate(chunk.events):
+                assert order + place not in seen
+                seen[order + place] = at + begin - 12, row[begin:end].tobytes()
+    return seen
 
 
 def pattern(name, rng):
@@ -51,16 +83,19 @@ def test_every_frame_is_found_and_every_event_comes_back_once(rng, name):
     events = [rng.bytes(length) for length in pattern(name, rng)]
     content = b"".join(event_encoding.frame(event) for event in events)
     found = find_frames(bytes_of(content))
-    assert found.starts.tolist() == walked(content)
+    assert starts_of(found) == walked(content)
     assert found.end == len(content)
-    assert sorted(np.concatenate([*found.alike, []]).tolist()) == list(range(len(events)))
-    seen = {}
-    for chunk in checked_events(bytes_of(content), found, "log"):
-        assert (np.diff(chunk.order) > 0).all()
-        assert chunk.starts.tolist() == found.starts[chunk.order].tolist()
-        assert chunk.varying.tolist() == np.bitwise_or.reduce(chunk.rows ^ chunk.rows[0], axis=0).tolist()
-        seen.update(zip(chunk.order.tolist(), map(bytes, chunk.rows), strict=True))
-    assert [seen[order] for order in range(len(events))] == events
+    seen = events_of(checked_events(bytes_of(content), found, "log"))
+    assert [seen[order] for order in range(len(events))] == list(zip(walked(content), events, strict=True))
+    assert len(seen) == len(events)
+
+
+def test_a_log_that_repeats_itself_is_read_in_few_patterns(rng):
+    """Ten tags and an evaluation after every fiftieth step: one comparison per stretch, not one step per frame."""
+    lengths = pattern("cycle of ten", rng)[:500]
+    content = b"".join(event_encoding.frame(bytes(length)) for length in (lengths + [77]) * 20)
+    found = find_frames(bytes_of(content))
+    assert {(len(one.sizes), len(one.at)) for one in found.patterns} == {(10, 1000), (1, 20)}
 
 
 @pytest.mark.parametrize("name", ["cycle of ten", "random"])
@@ -94,9 +129,9 @@ def test_a_file_cut_anywhere_gives_the_events_before_the_cut(rng):
         buffer = bytes_of(content[:cut])
         found = find_frames(buffer)
         whole = sum(limit <= cut for limit in ends)
-        assert found.starts.tolist() == starts[:whole]
+        assert starts_of(found) == starts[:whole]
         assert found.end == ([0, *ends][whole])
-        assert sum(len(chunk.rows) for chunk in checked_events(buffer, found, "log")) == whole
+        assert len(events_of(checked_events(buffer, found, "log"))) == whole
 
 
 def test_zeros_at_the_end_are_what_a_power_cut_leaves(rng):
@@ -104,8 +139,8 @@ def test_zeros_at_the_end_are_what_a_power_cut_leaves(rng):
     for zeros in (1, 11, 12, 16, 17, 4096):
         buffer = bytes_of(content + bytes(zeros))
         found = find_frames(buffer)
-        assert (len(found.starts), found.end) == (3, len(content))
-        assert sum(len(chunk.rows) for chunk in checked_events(buffer, found, "log")) == 3
+        assert (found.total, found.end) == (3, len(content))
+        assert len(events_of(checked_events(buffer, found, "log"))) == 3
     buffer = bytes_of(content + bytes(40) + event_encoding.frame(b"more"))
     with pytest.raises(RecordError, match=f"at byte {len(content)} "):
         list(checked_events(buffer, find_frames(buffer), "log"))

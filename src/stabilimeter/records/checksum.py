@@ -4,6 +4,7 @@ A CRC is linear over GF(2): records of equal length that differ in few bytes hav
 bytes contribute, one table lookup per byte. So the checksum of a whole block costs a lookup per *differing* byte.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 
@@ -74,8 +75,7 @@ def _contribution(columns: NDArray[np.intp], values: NDArray[np.uint8], length: 
         if total.any():
             total = _shifted(total, tables)
         if last > first:
-            places = values[first:last].astype(np.intp)
-            places += (distances[first:last] % reach)[:, None] * 256
+            places = np.add(values[first:last], (distances[first:last] % reach)[:, None] * 256, dtype=np.intp)
             # "wrap" is the mode that checks no bounds; they hold by construction.
             total ^= np.bitwise_xor.reduce(tables.ravel().take(places, mode="wrap"), axis=0)
     return total
@@ -140,8 +140,71 @@ def masked_rows(
     Returns:
         ``(n,)`` uint32.
     """
-    like = rows[0] if example is None else example
+    if example is None:
+        like = rows[0].copy()
+        like[columns] = 0
+    else:
+        like = example
     crc = np.full(len(rows), crc32c(like.tobytes()) if example_crc is None else example_crc, np.uint32)
     if len(columns):
-        crc ^= _contribution(columns, rows.T[columns] ^ like[columns][:, None], rows.shape[1])
+        different = rows.T[columns]
+        if like[columns].any():
+            different ^= like[columns][:, None]
+        crc ^= _contribution(columns, different, rows.shape[1])
+    return _masked(crc)
+
+
+class Checksums:
+    """Checksums of records that lie side by side in rows of bytes.
+
+    Args:
+        records: Where in a row each of ``k`` records begins and ends, ascending.
+    """
+
+    def __init__(self, records: Sequence[tuple[int, int]]) -> None:
+        self._records = records
+        lengths = [end - begin for begin, end in records]
+        self._is_short = 0 < min(lengths) <= max(lengths) <= _REACH
+        if self._is_short:
+            self._tables = _tables_for(max(lengths)).ravel()
+            self._of_zeros = np.array([_of_zeros(length) for length in lengths], np.uint32)
+            self._columns = np.concatenate([np.arange(begin, end) for begin, end in records])
+            self._record_of = np.repeat(np.arange(len(records)), lengths)
+            self._table_at = np.concatenate([np.arange(length - 1, -1, -1) * 256 for length in lengths])
+            self._firsts = np.cumsum([0, *lengths[:-1]])
+
+    def masked(self, rows: NDArray[np.uint8], varying: NDArray[np.uint8]) -> NDArray[np.uint32]:
+        """Masked CRC32C of each record in each row.
+
+        Args:
+            rows: ``(n, width)``, at least one.
+            varying: The bits of each column that are not the same in all rows, ``(width,)``.
+
+        Returns:
+            ``(k, n)`` uint32.
+        """
+        if not self._is_short:
+            parts = [(rows[:, begin:end], np.flatnonzero(varying[begin:end])) for begin, end in self._records]
+            return np.stack([masked_rows(part, columns) for part, columns in parts])
+        varies = varying[self._columns] != 0
+        alike = np.where(varies, 0, rows[0, self._columns])
+        base = np.bitwise_xor.reduceat(self._tables.take(self._table_at + alike, mode="wrap"), self._firsts)
+        crc = np.repeat((self._of_zeros ^ base)[:, None], len(rows), axis=1)
+        counts = np.bincount(self._record_of[varies], minlength=len(crc))
+        for count in np.unique(counts[counts > 0]).tolist():
+            # Records with equally many varying bytes at once: ``(count, records, n)``.
+            chosen = np.flatnonzero(counts == count)
+            bytes_of = np.flatnonzero(varies & (counts == count)[self._record_of]).reshape(-1, count).T.ravel()
+            places = np.add(rows.T[self._columns[bytes_of]], self._table_at[bytes_of, None], dtype=np.intp)
+            found = self._tables.take(places, mode="wrap").reshape(count, -1)
+            crc[chosen] ^= np.bitwise_xor.reduce(found, axis=0).reshape(len(chosen), -1)
+        return _masked(crc)
+
+
+@cache
+def _of_zeros(length: int) -> int:
+    return crc32c(bytes(length))
+
+
+def _masked(crc: NDArray[np.uint32]) -> NDArray[np.uint32]:
     return ((crc >> np.uint32(15)) | (crc << np.uint32(17))) + np.uint32(_MASK_DELTA)

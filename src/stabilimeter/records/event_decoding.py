@@ -2,7 +2,6 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,12 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stabilimeter.records.event_frames import EventChunk, checked_events, find_frames
-from stabilimeter.records.event_layout import Layout, Number
+from stabilimeter.records.event_chunks import checked_events
+from stabilimeter.records.event_columns import Columns, Piece
+from stabilimeter.records.event_frames import find_frames
+from stabilimeter.records.event_layouts import Layouts
 from stabilimeter.records.record_error import RecordError
-
-_LAYOUTS_BYTES = 1 << 26
-"""Events that are remembered as layouts, in bytes; images and texts would fill the memory otherwise."""
 
 
 class Track(NamedTuple):
@@ -57,24 +55,14 @@ class EventFile:
     events: int = 0
 
 
-_FEW_LAYOUTS = 16
-"""Up to so many layouts, going through the rest of the rows again is cheaper than sorting them."""
-
-
-class _Columns(NamedTuple):
-    """Numbers of one type that lie in every event of a layout."""
-
-    tags: tuple[str, ...]
-    kind: str
-    bfloat16: bool
-    is_vector: bool
-    width: int
-
-
-def read_event_file(path: str | os.PathLike[str]) -> EventFile:
-    """The scalars and vectors in the event file at ``path``; every checksum is checked.
+def read_event_file(path: str | os.PathLike[str], layouts: Layouts | None = None) -> EventFile:
+    """The scalars and vectors in an event file; every checksum is checked.
 
     Images, histograms, text and the like are left out.
+
+    Args:
+        path: The file.
+        layouts: The layouts met in other files so far, and then in this one.
 
     Raises:
         RecordError: if the file cannot be read, is corrupt or is not an event file; names the byte offset. An
@@ -85,15 +73,16 @@ def read_event_file(path: str | os.PathLike[str]) -> EventFile:
         buffer = np.fromfile(path, np.uint8)
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror or error}") from error
-    return decode(buffer, Layouts(path))
+    return decode(buffer, path, layouts or Layouts())
 
 
-def decode(buffer: NDArray[np.uint8], layouts: "Layouts", *, offset: int = 0, events: int = 0) -> EventFile:
+def decode(buffer: NDArray[np.uint8], path: Path, layouts: Layouts, *, offset: int = 0, events: int = 0) -> EventFile:
     """The scalars and vectors in an event file, or in a piece of one that starts with a whole event.
 
     Args:
         buffer: The bytes, ``(size,)``.
-        layouts: The layouts met in this file so far.
+        path: The file.
+        layouts: The layouts met so far.
         offset: Where the piece starts in the file.
         events: How many events come before it.
 
@@ -103,142 +92,47 @@ def decode(buffer: NDArray[np.uint8], layouts: "Layouts", *, offset: int = 0, ev
     Raises:
         RecordError: as ``read_event_file``.
     """
-    path = layouts.path
     frames = find_frames(buffer)
     found = EventFile(
         path,
         torn_at=None if frames.end == len(buffer) else offset + frames.end,
         size=offset + len(buffer),
-        events=events + len(frames.starts),
+        events=events + frames.total,
     )
-    pieces: dict[_Columns, list[Track]] = defaultdict(list)
+    pieces: dict[Columns, list[Piece]] = defaultdict(list)
     for chunk in checked_events(buffer, frames, str(path), offset):
-        for layout, chosen in layouts.among(chunk, offset):
-            if not layout.numbers and not layout.session_start:
-                continue
-            rows = chunk.rows if len(chosen) == len(chunk.rows) else chunk.rows[chosen]
-            order, steps = events + chunk.order[chosen], layout.steps(rows)
-            if layout.session_start:
-                found.session_starts += zip(order.tolist(), steps.tolist(), strict=True)
-            for columns, values in _numbers(layout.numbers, rows):
-                pieces[columns].append(Track(order, steps, values))
+        for layout, rows, order in layouts.rows(chunk, str(path), offset):
+            found.session_starts += layout.session_starts(rows, events + order)
+            for piece in layout.pieces(rows, events + order):
+                pieces[piece.columns].append(piece)
     found.session_starts.sort()
     _assemble(found, pieces)
     return found
 
 
-class Layouts:
-    """The layouts of the events that have been met so far in the file at ``path``."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._by_length: dict[int, dict[bytes, dict[bytes, Layout]]] = defaultdict(dict)
-        self._room = _LAYOUTS_BYTES
-
-    def of(self, row: NDArray[np.uint8], start: int) -> Layout:
-        """The layout of one event, whose frame starts at byte ``start``."""
-        by_mask = self._by_length[len(row)]
-        for mask, known in by_mask.items():
-            layout = known.get((row & np.frombuffer(mask, np.uint8)).tobytes())
-            if layout is not None:
-                return layout
-        try:
-            layout = Layout(row)
-        except ValueError as error:
-            raise RecordError(
-                f"{self.path}: the record at byte {start} is not a TensorBoard event ({error}); "
-                "move the file away if it is no log"
-            ) from error
-        if len(row) <= self._room:
-            self._room -= len(row)
-            by_mask.setdefault(layout.mask.tobytes(), {})[layout.key()] = layout
-        return layout
-
-    def among(self, chunk: EventChunk, offset: int) -> Iterator[tuple[Layout, NDArray[np.intp]]]:
-        """Each layout in ``chunk``, of a piece that starts at byte ``offset``, with the rows that have it."""
-        by_column = chunk.rows.T
-        todo = [np.arange(len(chunk.rows))]
-        met = 0
-        while todo:
-            chosen = todo.pop()
-            layout = self.of(chunk.rows[chosen[0]], offset + int(chunk.starts[chosen[0]]))
-            columns = np.flatnonzero(chunk.varying & layout.mask)
-            if not len(columns):
-                yield layout, chosen
-                continue
-            keys = by_column[columns[:, None], chosen] if met else by_column[columns]
-            same = layout.fits(keys, columns)
-            yield layout, chosen[same]
-            met += 1
-            if same.all():
-                continue
-            if met < _FEW_LAYOUTS:
-                todo.append(chosen[~same])
-            else:
-                todo += _alike(chosen[~same], keys[:, ~same] & layout.mask[columns][:, None])
-
-
-def _alike(chosen: NDArray[np.intp], keys: NDArray[np.uint8]) -> list[NDArray[np.intp]]:
-    """``chosen`` split into those with equal ``keys``; the ones that are alone in that stay together."""
-    factors = (np.arange(len(keys), dtype=np.uint64) + 1) * np.uint64(0x9E3779B97F4A7C15)
-    hashes = (keys * factors[:, None]).sum(axis=0)
-    order = np.argsort(hashes, kind="stable")
-    parts = np.split(chosen[order], np.flatnonzero(np.diff(hashes[order])) + 1)
-    alone = np.sort([part[0] for part in parts if len(part) == 1])
-    return ([alone] if len(alone) else []) + [part for part in parts if len(part) > 1]
-
-
-def _numbers(numbers: list[Number], rows: NDArray[np.uint8]) -> Iterator[tuple[_Columns, NDArray[Any]]]:
-    """The numbers of ``rows``: ``(n, k)`` for ``k`` scalar tags of one type, and for each vector of length ``k``."""
-    together: dict[tuple[str, bool], list[Number]] = defaultdict(list)
-    for number in numbers:
-        if number.literal is not None:
-            columns = _Columns((number.tag,), "<f8", False, False, 1)
-            yield columns, np.full((len(rows), 1), number.literal)
-        elif number.is_vector:
-            yield _gathered([number], rows)
-        else:
-            together[number.kind, number.bfloat16].append(number)
-    for group in together.values():
-        yield _gathered(group, rows)
-
-
-def _gathered(group: list[Number], rows: NDArray[np.uint8]) -> tuple[_Columns, NDArray[Any]]:
-    first = group[0]
-    width = np.dtype(first.kind).itemsize * first.width
-    if len(group) == 1:
-        raw = np.ascontiguousarray(rows[:, first.at : first.at + width])
-    else:
-        places = np.array([number.at for number in group])[:, None] + np.arange(width)
-        raw = np.ascontiguousarray(rows[:, places.ravel()])
-    values = raw.view(first.kind)
-    if first.bfloat16:
-        values = (values.astype(np.uint32) << 16).view(np.float32)
-    columns = _Columns(tuple(number.tag for number in group), first.kind, first.bfloat16, first.is_vector, first.width)
-    return columns, values
-
-
-def _assemble(found: EventFile, pieces: dict[_Columns, list[Track]]) -> None:
+def _assemble(found: EventFile, pieces: dict[Columns, list[Piece]]) -> None:
     """Turn the pieces of each set of columns into one track per tag, in the order of the file."""
     scalars: dict[str, list[Track]] = defaultdict(list)
     vectors: dict[str, list[Track]] = defaultdict(list)
     for columns, parts in pieces.items():
-        order = np.concatenate([part.order for part in parts])
-        steps = np.concatenate([part.steps for part in parts])
-        values = np.concatenate([part.values for part in parts])
-        lowest, highest = int(steps.min()), int(steps.max())
-        if (order[1:] < order[:-1]).any():
-            ascending = np.argsort(order, kind="stable")
-            order, steps, values = order[ascending], steps[ascending], values[ascending]
-        for tag in columns.tags:
-            low, high = found.ends.get(tag, (lowest, highest))
-            found.ends[tag] = min(low, lowest), max(high, highest)
-        if columns.is_vector:
-            vectors[columns.tags[0]].append(Track(order, steps, values))
-        else:
-            by_tag = np.ascontiguousarray(values.T)
-            for tag, row in zip(columns.tags, by_tag, strict=True):
-                scalars[tag].append(Track(order, steps, row))
+        order = np.concatenate([part.order for part in parts], axis=1)
+        steps = np.concatenate([part.steps for part in parts], axis=1)
+        values = np.concatenate([part.values for part in parts], axis=0 if columns.is_vector else 1)
+        if (
+            order[0, 1:] < order[0, :-1]
+        ).any():  # rows of frames do not overlap: what holds for one column holds for all
+            ascending = np.argsort(order[0], kind="stable")
+            order, steps = order[:, ascending], steps[:, ascending]
+            values = values[ascending] if columns.is_vector else values[:, ascending]
+        lowest, highest = steps.min(axis=1).tolist(), steps.max(axis=1).tolist()
+        for number, tag in enumerate(columns.tags):
+            event = 0 if columns.is_shared else number
+            low, high = found.ends.get(tag, (lowest[event], highest[event]))
+            found.ends[tag] = min(low, lowest[event]), max(high, highest[event])
+            if columns.is_vector:
+                vectors[tag].append(Track(order[event], steps[event], values))
+            else:
+                scalars[tag].append(Track(order[event], steps[event], values[number]))
     found.scalars = {tag: merged(tracks) for tag, tracks in scalars.items()}
     for tag, tracks in vectors.items():
         if len({track.values.shape[1] for track in tracks}) > 1:
@@ -251,10 +145,9 @@ def merged(tracks: list[Track]) -> Track:
     """All points of the tracks of one tag, in the order of the file."""
     if len(tracks) == 1:
         return tracks[0]
-    order = np.concatenate([track.order for track in tracks])
-    ascending = np.argsort(order, kind="stable")
-    return Track(
-        order[ascending],
-        np.concatenate([track.steps for track in tracks])[ascending],
-        np.concatenate([track.values for track in tracks])[ascending],
-    )
+    tracks = sorted(tracks, key=lambda track: int(track.order[0]))
+    whole = Track(*(np.concatenate(parts) for parts in zip(*tracks, strict=True)))
+    if (whole.order[1:] > whole.order[:-1]).all():
+        return whole
+    ascending = np.argsort(whole.order, kind="stable")
+    return Track(*(column[ascending] for column in whole))

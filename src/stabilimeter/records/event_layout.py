@@ -15,12 +15,15 @@ from stabilimeter.records.event_encoding import VECTOR_PLUGIN
 _SESSION_START = 1
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _EVENT_WIRE = {1: _FIXED64, 2: _VARINT, 3: _BYTES, 4: _BYTES, 5: _BYTES, 6: _BYTES, 7: _BYTES, 8: _BYTES, 9: _BYTES}
+_STRING = 7
 _BFLOAT16 = 14
 _CONTENT = {1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 6: "i1", 9: "<i8", _BFLOAT16: "<u2", 19: "<f2"}
 """TensorFlow's data types to the bytes of their elements in ``tensor_content``."""
 _PACKED = {5: "<f4", 6: "<f8"}
 """Fields of a tensor that hold its elements one after the other."""
 _HALF_VAL = 13
+_FIRST_ELEMENTS = 4
+"""Fields of a tensor from this number on hold its elements."""
 
 
 class Number(NamedTuple):
@@ -50,8 +53,11 @@ class Layout:
 
     Attributes:
         numbers: Where its numbers lie.
+        step_at: Where the bytes of its step lie, lowest first.
         session_start: The event says that a process starts here.
-        mask: ``(length,)`` uint8, the bits of each byte that are the same in all events of the layout.
+        example: ``(length,)`` uint8, one of the events.
+        mask: ``(length,)`` uint8, the bits of each byte that are the same in all events of the layout: all but those of
+            numbers, of the step, of the time, and of what is not read (images, histograms, text).
 
     Raises:
         ValueError: if the bytes are not a TensorBoard event.
@@ -60,8 +66,8 @@ class Layout:
     def __init__(self, row: NDArray[np.uint8]) -> None:
         self.numbers: list[Number] = []
         self.session_start = False
-        self._example = row.copy()
-        self._step_at = self._step_width = 0
+        self.example = row.copy()
+        self.step_at = range(0)
         self.mask = np.full(len(row), 0xFF, np.uint8)
         try:
             self._parse(row.tobytes())
@@ -70,20 +76,13 @@ class Layout:
 
     def fits(self, found: NDArray[np.uint8], columns: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Which events are of this layout, by their bytes at ``columns`` only: ``(k, n)`` to ``(n,)``."""
-        expected, mask = self._example[columns][:, None], self.mask[columns][:, None]
+        expected, mask = self.example[columns][:, None], self.mask[columns][:, None]
         same: NDArray[np.bool_] = np.bitwise_or.reduce((found ^ expected) & mask, axis=0) == 0
         return same
 
     def key(self) -> bytes:
         """The event without its numbers, the same for every event of this layout."""
-        return (self._example & self.mask).tobytes()
-
-    def steps(self, rows: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Steps of events of this layout, ``(n,)``."""
-        steps = np.zeros(len(rows), np.int64)
-        for place in range(self._step_width):
-            steps |= (rows[:, self._step_at + place] & 0x7F).astype(np.int64) << 7 * place
-        return steps
+        return (self.example & self.mask).tobytes()
 
     def _parse(self, data: bytes) -> None:
         for number, wire, at, size in _fields(data, 0, len(data)):
@@ -92,7 +91,7 @@ class Layout:
             if number == 1:
                 self.mask[at : at + size] = 0
             elif number == 2:
-                self._step_at, self._step_width = at, size
+                self.step_at = range(at, at + size)
                 self.mask[at : at + size] = 0x80
             elif number == 5:
                 for part, part_wire, begin, length in _fields(data, at, at + size):
@@ -102,6 +101,8 @@ class Layout:
                 for part, part_wire, begin, _ in _fields(data, at, at + size):
                     if part == 1 and part_wire == _VARINT:
                         self.session_start = _varint(data, begin)[0] == _SESSION_START
+            elif wire == _BYTES:
+                self.mask[at : at + size] = 0
 
     def _parse_value(self, data: bytes, begin: int, end: int) -> None:
         tag = plugin = ""
@@ -116,6 +117,8 @@ class Layout:
                 tensor = (at, at + size)
             elif number == 9 and wire == _BYTES:
                 plugin = _plugin_name(data, at, at + size)
+            elif wire == _BYTES:  # a histogram, an image, a sound
+                self.mask[at : at + size] = 0
         if simple is not None:
             self._add(Number(tag, simple, "<f4", 1, False))
         elif tensor is not None:
@@ -125,7 +128,10 @@ class Layout:
         dtype = rank = at = size = 0
         kind: str | None = None
         half: int | None = None
+        elements = []
         for number, wire, place, length in _fields(data, begin, end):
+            if number >= _FIRST_ELEMENTS and wire == _BYTES:
+                elements.append(slice(place, place + length))
             if number == 1 and wire == _VARINT:
                 dtype = _varint(data, place)[0]
             elif number == 2 and wire == _BYTES:
@@ -137,7 +143,9 @@ class Layout:
             elif number == _HALF_VAL and wire in (_BYTES, _VARINT):
                 half = _varint(data, place)[0]
         is_vector = rank == 1 and plugin == VECTOR_PLUGIN
-        if rank and not is_vector:
+        if (rank and not is_vector) or dtype == _STRING:  # not read
+            for content in elements:
+                self.mask[content] = 0
             return
         if kind is None and half is not None and not is_vector:
             bits = np.array([half & 0xFFFF], np.uint32)

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stabilimeter.records.event_decoding import EventFile, Track, read_event_file
+from stabilimeter.records.event_layouts import Layouts
 from stabilimeter.records.points import Points, points_in_order, replaced_note
 from stabilimeter.records.record_error import RecordError
 
@@ -44,13 +45,18 @@ class _Mark(NamedTuple):
     step: int
 
 
-def read_event_log(paths: Sequence[Path]) -> EventLog:
+def read_event_log(paths: Sequence[Path], layouts: Layouts | None = None) -> EventLog:
     """The run that the event files at ``paths``, all of one folder, hold.
+
+    Args:
+        paths: The files.
+        layouts: The layouts of events met in other runs so far, and then in this one.
 
     Raises:
         RecordError: if a file cannot be read or is corrupt.
     """
-    return event_log([read_event_file(path) for path in sorted(paths, key=started)])
+    layouts = layouts or Layouts()
+    return event_log([read_event_file(path, layouts) for path in sorted(paths, key=started)])
 
 
 def event_log(files: Sequence[EventFile]) -> EventLog:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stabilimeter.records.event_decoding import EventFile, Layouts, decode
+from stabilimeter.records.event_decoding import EventFile, decode
+from stabilimeter.records.event_layouts import Layouts
 from stabilimeter.records.record_error import RecordError
 
 PIECE_BYTES = 1 << 24
@@ -47,10 +48,10 @@ class EventTail:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self._layouts = Layouts()
         self._forget()
 
     def _forget(self) -> None:
-        self._layouts = Layouts(self.path)
         self._identity: tuple[int, int] | None = None
         self._signature = b""
         self.position = self._events = 0
@@ -87,7 +88,7 @@ class EventTail:
             file.seek(self.position)
             buffer = np.frombuffer(file.read(min(wanted, size - self.position)), np.uint8)
             is_last = self.position + len(buffer) >= size
-            found = decode(buffer, self._layouts, offset=self.position, events=self._events)
+            found = decode(buffer, self.path, self._layouts, offset=self.position, events=self._events)
             if found.events > self._events or is_last:
                 return found, is_last
             wanted *= 2

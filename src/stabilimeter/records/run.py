@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stabilimeter.records.checkpoint_log import CHECKPOINTS_FILE, CheckpointLog, read_checkpoints
 from stabilimeter.records.csv_log import read_csv_log
 from stabilimeter.records.discovery import discover, significant_parts
+from stabilimeter.records.event_layouts import Layouts
 from stabilimeter.records.event_log import EventLog, read_event_log
 from stabilimeter.records.hydra_overrides import overrides_of
 from stabilimeter.records.incident_log import INCIDENTS_FILE, read_incidents
@@ -151,7 +152,15 @@ def own_label(source: RunSource) -> str:
     return parts[-1] if parts else path.name
 
 
-def run_from(source: RunSource, *, label: str, root: Path, notes: Sequence[str] = (), with_series: bool = True) -> Run:
+def run_from(
+    source: RunSource,
+    *,
+    label: str,
+    root: Path,
+    notes: Sequence[str] = (),
+    with_series: bool = True,
+    layouts: Layouts | None = None,
+) -> Run:
     """Read the run that was found at ``source``.
 
     Args:
@@ -160,6 +169,7 @@ def run_from(source: RunSource, *, label: str, root: Path, notes: Sequence[str] 
         root: Topmost folder in which to look for what Hydra noted about it.
         notes: What is already to be said about it.
         with_series: False to read only what the run says about itself, which takes a millisecond.
+        layouts: The layouts of events met in other runs so far, and then in this one.
 
     Raises:
         RecordError: if it cannot be read.
@@ -178,7 +188,7 @@ def run_from(source: RunSource, *, label: str, root: Path, notes: Sequence[str] 
     checkpoints, torn_at = _checkpoints_of(path) if with_series else (None, None)
     if torn_at is not None:
         said.append(f"{CHECKPOINTS_FILE}: unfinished last line left out (byte {torn_at})")
-    log, settings = _log_of(source) if with_series else (ScalarLog({}), None)
+    log, settings = _log_of(source, layouts) if with_series else (ScalarLog({}), None)
     seed, group = (manifest.seed, manifest.group) if manifest else (None, None)
     overrides = overrides_of(path, root) or settings if seed is None or not group else None
     if seed is None and overrides is not None:
@@ -204,7 +214,7 @@ def _checkpoints_of(path: Path) -> tuple[CheckpointLog | None, int | None]:
     return read_checkpoints(record) if (record / CHECKPOINTS_FILE).is_file() else (None, None)
 
 
-def _log_of(source: RunSource) -> tuple[EventLog | ScalarLog, Overrides | None]:
+def _log_of(source: RunSource, layouts: Layouts | None) -> tuple[EventLog | ScalarLog, Overrides | None]:
     """What a run logged, and the settings that its log knows."""
     path = source.path
     if source.exported is not None:
@@ -217,7 +227,7 @@ def _log_of(source: RunSource) -> tuple[EventLog | ScalarLog, Overrides | None]:
         return read_mlflow_run(path)
     if source.source is Source.TRAINER_STATE:
         return read_trainer_state((newest_state(path) if path.is_dir() else None) or path)
-    return read_event_log(source.event_files()), None
+    return read_event_log(source.event_files(), layouts), None
 
 
 def status_of(manifest: Manifest) -> RunStatus:
