@@ -95,7 +95,7 @@ class CharGPT(LightningModule):
     def validation_step(self, batch: ValidationBatch, batch_idx: int) -> dict[str, Tensor]:
         """Logs the mean over the validation text, and returns the mean loss of each window."""
         text, following, index = batch
-        losses = cross_entropy(self(text).flatten(0, 1), following.flatten(), reduction="none")
+        losses = functional.cross_entropy(self(text).flatten(0, 1), following.flatten(), reduction="none")
         losses = losses.view(following.shape).mean(dim=1)
         self.log("val/loss", losses.mean(), batch_size=len(text), prog_bar=True, sync_dist=True)
         return {"index": index, "loss": losses}
