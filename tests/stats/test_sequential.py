@@ -39,11 +39,11 @@ def test_one_look_is_the_sign_flip_test():
 
 
 def test_worked_by_hand():
-    """Equal differences: at look 7 of 15 the allowed share is 0.0294 of 128 patterns, 3; only all-alike reach 7."""
+    """Equal differences: at look 8 of 15 the allowed share is 0.0142 of 256 patterns, 3; only all-alike reach 8."""
     looks = sequential_sign_flips(np.array([1.0] * 6 + [-1.0] + [1.0] * 5), 15, rng=RNG(0))
-    assert [math.isinf(look.limit) for look in looks[:7]] == [True] * 6 + [False]
-    assert looks[6].limit == 1.0
-    assert looks[6].p == pytest.approx(16 / 128)  # 2 patterns alike, 14 with one that differs
+    assert [math.isinf(look.limit) for look in looks[:8]] == [True] * 7 + [False]
+    assert looks[7].limit == 1.0
+    assert looks[7].p == pytest.approx(18 / 256)  # 2 patterns alike, 16 with one that differs
     assert allowed_share(15, 15) == pytest.approx(0.05)
     assert looks[-1].decides
     assert looks[-1].mean > 0

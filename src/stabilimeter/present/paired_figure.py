@@ -29,7 +29,7 @@ def paired_figure(answer: PairedAnswer) -> "Figure":
     known = np.isfinite(limits)
     axes.axhline(0, color="black", linewidth=0.8)
     for side, label in ((1, "limit at which it decides"), (-1, None)):
-        axes.plot(np.array(n)[known], side * limits[known], color=GREY, linestyle=(0, (4, 3)), label=label)
+        axes.plot(np.array(n)[known], side * limits[known], "_", color=GREY, markersize=11, label=label)
     changes = [sign * pair.worsening for pair in answer.pairs]
     failed = np.array([None in pair.values for pair in answer.pairs])
     places = np.arange(1, len(changes) + 1)
