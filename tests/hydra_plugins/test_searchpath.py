@@ -6,6 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+
+from stabilimeter import CheckpointRegression
 
 APP = """
 import hydra
@@ -95,3 +100,18 @@ def test_the_plugin_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_checkpoint_regression_takes_the_metric_of_the_monitor_or_its_own(app):
+    def callback(*overrides):
+        with initialize_config_dir(str(app / "conf"), version_base="1.3"):
+            config = compose("train", overrides=list(overrides))
+        return instantiate(config.callbacks.checkpoint_regression)
+
+    both, one = "+stability=[default,checkpoint_regression]", "+stability=checkpoint_regression"
+    monitor = ("+callbacks.stability.monitor=acc", "+callbacks.stability.mode=max")
+    assert callback(both, *monitor).state_key == CheckpointRegression("acc", "max").state_key
+    own = ("callbacks.checkpoint_regression.monitor=loss", "callbacks.checkpoint_regression.mode=min")
+    assert callback(one, *own).state_key == CheckpointRegression("loss", "min").state_key
+    with pytest.raises(InstantiationException, match="monitor must be the name of a logged metric, got None"):
+        callback(one)

@@ -127,7 +127,7 @@ def checkpoint_course(run: Run) -> CheckpointCourse | None:
         slices=_slice_courses(evaluations),
         saved=log.saved,
         last_healthy=log.last_healthy,
-        ship=shipment(log, _folder(run))[0],
+        ship=shipment(log, folder_of(run))[0],
     )
 
 
@@ -140,7 +140,7 @@ def run_checkpoints(run: Run) -> RunCheckpoints | None:
     values = np.array([evaluation.value for evaluation in log.evaluations])
     behind = drawdown(oriented(values, last.mode))
     finite = behind[np.isfinite(behind)]
-    ship, reason = shipment(log, _folder(run))
+    ship, reason = shipment(log, folder_of(run))
     return RunCheckpoints(
         monitor=last.monitor,
         mode=last.mode,
@@ -176,5 +176,6 @@ def _slice_course(name: str, results: dict[int, SliceResult], n: int) -> SliceCo
     return SliceCourse(name, results[max(results)].n, values, tuple(verdicts), tuple(negative))
 
 
-def _folder(run: Run) -> Path:
+def folder_of(run: Run) -> Path:
+    """The folder of a run, also where its log is a single file."""
     return run.path.parent if run.path.is_file() else run.path

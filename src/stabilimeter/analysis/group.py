@@ -8,7 +8,7 @@ import numpy as np
 
 from stabilimeter.analysis import notes
 from stabilimeter.analysis.bands import bands_of
-from stabilimeter.analysis.checkpoints import run_checkpoints
+from stabilimeter.analysis.checkpoints import folder_of, run_checkpoints
 from stabilimeter.analysis.evidence import Evidence, Scales, final_value, scales_of
 from stabilimeter.analysis.failure import failure_reasons
 from stabilimeter.analysis.identical import copies
@@ -108,7 +108,7 @@ def summarize_group(group: RunGroup, options: Options, on_run: Callable[[], None
         primary_metric=primary.tag,
         spike_rate=pooled_spike_rate([seeds[k] for k in finished]),
         time_to_target=time_to_target([seeds[k] for k in finished], options.target),
-        ship=group_shipment([seed for run in summaries if (seed := _seed_shipment(run)) is not None]),
+        ship=group_shipment(_seed_shipments(runs, summaries, options.root)),
     )
 
 
@@ -150,11 +150,14 @@ def _stability(survivors: Sequence[Evidence], n_failed: int, scales: Scales, hal
     )
 
 
-def _seed_shipment(run: RunSummary) -> SeedShipment | None:
-    if run.checkpoints is None or run.checkpoints.ship is None:
-        return None
-    name = run.seed if isinstance(run.seed, str) else f"seed {run.seed}"
-    return SeedShipment(run.path, name, run.failed, run.checkpoints.mode, run.checkpoints.ship)
+def _seed_shipments(runs: Sequence[Run], summaries: Sequence[RunSummary], root: Path) -> list[SeedShipment]:
+    found = []
+    for run, about in zip(runs, summaries, strict=True):
+        if about.checkpoints is not None and about.checkpoints.ship is not None:
+            name = run.seed if isinstance(run.seed, str) else f"seed {run.seed}"
+            path = _relative(folder_of(run), root)
+            found.append(SeedShipment(path, name, about.failed, about.checkpoints.mode, about.checkpoints.ship))
+    return found
 
 
 def _modes(runs: Sequence[Run], primary: Primary) -> Mapping[str, str | None]:

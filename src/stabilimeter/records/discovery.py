@@ -25,9 +25,11 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from stabilimeter.records.checkpoint_log import CHECKPOINTS_FILE
 from stabilimeter.records.csv_table import csv_header
 from stabilimeter.records.event_log import EVENT_FILE_MARK
 from stabilimeter.records.exported_runs import export_kind, exported_runs, why_unreadable
+from stabilimeter.records.incident_log import INCIDENTS_FILE
 from stabilimeter.records.jsonl_log import jsonl_step_key
 from stabilimeter.records.manifest import MANIFEST_FILE, RECORD_DIR
 from stabilimeter.records.mlflow_store import is_mlflow_run, name_of_mlflow_run
@@ -36,6 +38,8 @@ from stabilimeter.records.run_source import RunSource, Source, Unread
 from stabilimeter.records.step_name import step_name
 from stabilimeter.records.trainer_state import CHECKPOINT_FOLDER, STATE_FILE, newest_state
 
+OWN_LOGS = (CHECKPOINTS_FILE, INCIDENTS_FILE)
+"""Files of a record that are no logs of steps, where a record is but a part of another tool's run."""
 SUMMARY_DIR = "across_seeds"
 """Folder of our own summary output; never a run."""
 _BOILERPLATE = re.compile(r"version_\d+|tensorboard|csv|checkpoint-\d+|lightning_logs|mlruns")
@@ -139,6 +143,8 @@ def _logs_in(folder: Path, linked: set[Path]) -> Iterator[RunSource | Unread]:
     for entry in entries:
         path = Path(entry.path)
         if entry.name.startswith(".") or entry.name == SUMMARY_DIR:
+            continue
+        if folder.name == RECORD_DIR and entry.name in OWN_LOGS:
             continue
         if entry.is_symlink():
             target = path.resolve()
