@@ -65,7 +65,7 @@ def test_every_file_of_the_tab_is_served_with_its_type(tab):
     folder = resources.files("stabilimeter.tensorboard_plugin") / "static"
     shipped = {entry.name for entry in folder.iterdir()}
     assert shipped - set(files) == {"uplot.LICENSE.txt"}
-    assert len(files) == 14
+    assert len(files) == 15
     for name, app in files.items():
         answer = Client(app).get("/")
         assert answer.status_code == 200

@@ -1,10 +1,11 @@
-"""The evaluations of each seed of a group: its best, where it ended, and how far it fell back between."""
+"""The evaluations of each seed of a group, and the judged checkpoints of one of them."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from stabilimeter.present.wording import better_when, number
+from stabilimeter.tensorboard_plugin.course import course_of
 from stabilimeter.tensorboard_plugin.live_sweep import Snapshot
 from stabilimeter.tensorboard_plugin.overview import seed_name, seed_state, why
 from stabilimeter.tensorboard_plugin.polyline import polyline
@@ -15,7 +16,9 @@ MAX_SEEDS = 24
 
 
 def answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str, Any]:
-    """Evaluations of the primary metric in ``group``.
+    """Evaluations of the primary metric in ``group``; verdicts, flips and slices of its run ``run``, where recorded.
+
+    Without ``run`` the one with the most evaluations that were worse beyond noise is shown.
 
     Raises:
         QuestionError: if there is no such group, or it has no primary metric of known direction.
@@ -46,4 +49,23 @@ def answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str, Any]:
                 "curve": asdict(polyline(run[tag], MAX_POINTS)) if len(rows) < MAX_SEEDS else None,
             }
         )
-    return {"group": own.label, "tag": tag, "mode": better_when(mode), "rows": rows}
+    courses = {
+        about.path: course
+        for run, about in zip(group.runs, own.runs, strict=True)
+        if about.copy_of is None and (course := course_of(run)) is not None
+    }
+    worst = max(courses, key=lambda path: courses[path]["n_worse"], default=None)
+    shown = arguments.get("run", worst)
+    return {
+        "group": own.label,
+        "tag": tag,
+        "mode": better_when(mode),
+        "rows": rows,
+        "judged": [
+            {"path": about.path, "name": seed_name(about), "state": seed_state(about)}
+            for about in own.runs
+            if about.path in courses
+        ],
+        "run": shown if shown in courses else worst,
+        "course": courses.get(shown if shown in courses else worst or ""),
+    }

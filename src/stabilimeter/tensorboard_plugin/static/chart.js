@@ -88,9 +88,10 @@ function nearest(values, index, reach) {
 }
 
 // lines: {label, steps, values, color, width, dash, group}; bands: {upper, lower, color} by index of lines.
+// words: what else to say of a step.
 // marks: {step, value (null: at the bottom), atTop, glyph, color}; verticals: {step, color, label, dash}.
 export function lineChart(host, {lines, bands = [], marks = [], verticals = [], log = 'auto', height = 300, label,
-  sync = null, onzoom = null, onstep = null, range = null, padding = null, axisWidth = 64, inTime = false}) {
+  sync = null, onzoom = null, onstep = null, range = null, padding = null, axisWidth = 64, inTime = false, words = null}) {
   const drawn = lines.filter((line) => line.steps.length);
   if (!drawn.length) {
     host.append(h('p', {class: 'empty'}, 'Nothing was recorded here.'));
@@ -120,7 +121,7 @@ export function lineChart(host, {lines, bands = [], marks = [], verticals = [], 
       const at = line.n ? `, n = ${nearest(line.n, line.steps.indexOf(step), 0) ?? '?'}` : '';
       return `${line.label} ${number(nearest(values, index, 20))}${line.n && line.steps.includes(step) ? at : ''}`;
     });
-    readout.textContent = `${inTime ? duration(step) : `step ${step}`}: ${parts.join(' · ')}`;
+    readout.textContent = `${inTime ? duration(step) : `step ${step}`}: ${parts.join(' · ')}${words?.(step) ? `; ${words(step)}` : ''}`;
   };
   const options = {
     width: Math.max(320, host.clientWidth || 800),

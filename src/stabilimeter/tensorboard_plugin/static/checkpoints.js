@@ -3,6 +3,7 @@
 import {h, select} from './dom.js';
 import {lineChart} from './chart.js';
 import {STATES, colors, faded} from './palette.js';
+import {drawCourse} from './course.js';
 import {colorOf} from './seeds.js';
 
 export async function show(host, shown) {
@@ -10,16 +11,19 @@ export async function show(host, shown) {
   const choices = about.groups.filter((group) => group.primary_better);
   const label = choices.some((group) => group.label === state.evaluated) ? state.evaluated
     : (choices.find((group) => group.n_failed) ?? choices[0]).label;
-  const answer = await get('checkpoints', {group: label});
+  const answer = await get('checkpoints', {group: label, run: state.course});
   const color = colorOf(about, label, [label]);
   const drawn = answer.rows.filter((row) => row.curve);
   host.append(
     h('div', {class: 'controls'}, select('Group', choices.map((group) => ({value: group.label, text: group.short})), label,
       (evaluated) => again({evaluated}), {id: 'evaluated'})),
-    h('h1', {class: 'headline'}, `${answer.tag}, ${answer.mode}`),
+    h('h1', {class: 'headline'}, answer.course
+      ? `${answer.course.monitor}: ${answer.course.n_worse} of ${answer.course.n_judged} judged evaluations worse than the best before, beyond noise`
+      : `${answer.tag}, ${answer.mode}`),
   );
-  const picture = h('section', {});
-  host.append(picture, h(
+  const picture = h('section', {class: 'picture'}, answer.course ? h('h2', {}, `${answer.tag} of every seed`) : '');
+  const judged = h('section', {});
+  host.append(judged, picture, h(
     'div', {class: 'scroll'}, h('table', {class: 'evaluations'},
       h('thead', {}, h('tr', {}, ['Seed', 'Best', 'at step', 'Final', 'Fell back (D)', 'Evaluations', 'How it ended']
         .map((name) => h('th', {scope: 'col'}, name)))),
@@ -41,6 +45,7 @@ export async function show(host, shown) {
       row.state === 'failed' && row.curve.steps.length && {
         step: row.curve.steps.at(-1), value: row.curve.values.at(-1), glyph: '✕', color: colors().failed, size: 15},
     ].filter(Boolean)),
-    height: 320, label: `${answer.tag} at each evaluation`,
+    height: answer.course ? 220 : 320, label: `${answer.tag} at each evaluation`,
   });
+  if (answer.course) drawCourse(judged, shown, answer);
 }

@@ -19,6 +19,12 @@ export const KINDS = {
   guard: {glyph: '■', color: '#5B5FC7', words: 'SpikeGuard acted'},
 };
 
+export const VERDICTS = {
+  better: {glyph: '▲', color: '#009E73'},
+  worse: {glyph: '▼', color: '#D55E00'},
+  same: {glyph: '=', color: '#8A8A8A'},
+};
+
 export const STATES = {
   ok: {glyph: '✓', words: 'finished'},
   failed: {glyph: '✕', words: 'failed'},
