@@ -10,6 +10,7 @@ from stabilimeter.analysis import notes
 from stabilimeter.analysis.bands import bands_of
 from stabilimeter.analysis.checkpoints import folder_of, run_checkpoints
 from stabilimeter.analysis.evidence import Evidence, Scales, final_value, scales_of
+from stabilimeter.analysis.examples import group_examples
 from stabilimeter.analysis.failure import failure_reasons
 from stabilimeter.analysis.identical import copies
 from stabilimeter.analysis.incidents import incidents_of, with_shared_marked
@@ -107,6 +108,7 @@ def summarize_group(group: RunGroup, options: Options, on_run: Callable[[], None
         bands=bands,
         primary_metric=primary.tag,
         spike_rate=pooled_spike_rate([seeds[k] for k in finished]),
+        examples=group_examples([log for k in survivors if (log := runs[k].examples) is not None], options.rng),
         time_to_target=time_to_target([seeds[k] for k in finished], options.target),
         ship=group_shipment(_seed_shipments(runs, summaries, options.root)),
     )

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from stabilimeter.analysis.checkpoints import RunCheckpoints
+from stabilimeter.analysis.examples import GroupExamples
 from stabilimeter.analysis.shipment import Shipment
 from stabilimeter.stats.band import Band as Band
 from stabilimeter.stats.incident import Incident
@@ -143,8 +144,9 @@ class GroupSummary:
 
     ``metrics`` covers finished runs, failed or not; ``metrics_ok`` the non-failed ones. ``notes`` are sentences for the
     reader: what was left out, identical, missing. ``spike_rate`` pools the steps of all finished runs; None if too few
-    were logged. ``time_to_target``: None without target. ``ship`` is the checkpoint to ship; None where checkpoints
-    were not judged. ``bands`` are for pictures and are not part of the JSON form.
+    were logged. ``examples``: None where no two seeds have recorded theirs. ``time_to_target``: None without target.
+    ``ship`` is the checkpoint to ship; None where checkpoints were not judged. ``bands`` are for pictures and are not
+    part of the JSON form.
     """
 
     key: str
@@ -162,6 +164,7 @@ class GroupSummary:
     primary_metric: str | None = None
     spike_rate: SpikeRate | None = None
     time_to_target: TimeToTarget | None = None
+    examples: GroupExamples | None = None
     ship: Shipment | None = None
 
 
@@ -202,6 +205,7 @@ def _group(group: GroupSummary) -> dict[str, Any]:
         "stability": {item.name: getattr(group.stability, item.name) for item in fields(group.stability)},
         "notes": list(group.notes),
         "spike_rate": None if group.spike_rate is None else asdict(group.spike_rate),
+        "examples": None if group.examples is None else asdict(group.examples),
         "time_to_target": None if group.time_to_target is None else asdict(group.time_to_target),
         "ship": None if group.ship is None else asdict(group.ship),
     }

@@ -18,6 +18,7 @@ from stabilimeter.callbacks.checkpoint_report import CheckpointReport
 from stabilimeter.callbacks.clock import last_step_done
 from stabilimeter.callbacks.evaluation_judge import EvaluationJudge
 from stabilimeter.callbacks.evaluations import Evaluations
+from stabilimeter.callbacks.example_keeper import ExampleKeeper
 from stabilimeter.callbacks.outcomes import DIRECTIONS, OutcomeCollector, Outcomes
 from stabilimeter.callbacks.run_folder import check_writable, run_folder
 from stabilimeter.callbacks.sibling_noise import SiblingNoise, read_sibling_noise
@@ -44,7 +45,8 @@ class CheckpointRegression(Callback):
     - optionally ``"prediction"``, class or text per example, for churn;
     - optionally ``"slice"``, number or name per example: each slice gets a verdict of its own (Holm-corrected).
 
-    They stay on the device until the evaluation is over, and are then copied once. With several dataloaders an example
+    They stay on the device until the evaluation is over, and are then copied once. The last of them, and how sure the
+    model was of each example over all evaluations, are kept in ``stability/examples.npz``: what seeds differ in. With several dataloaders an example
     is one of its dataloader, each dataloader is a slice, and ``monitor="acc/dataloader_idx_1"`` judges that one alone.
 
     **Health**: when a checkpoint is saved, parameters and optimizer state, the last training loss and the monitored
@@ -133,6 +135,7 @@ class CheckpointRegression(Callback):
         self._trainer = trainer
         self._folder = None if trainer.fast_dev_run else run_folder(trainer, self._dirpath)
         self._report = CheckpointReport(self._folder, trainer)
+        self._examples = ExampleKeeper(self._report.record if trainer.is_global_zero else None)
         if self._folder is not None:
             if trainer.is_global_zero:
                 check_writable(self._folder)
@@ -148,6 +151,9 @@ class CheckpointRegression(Callback):
             if self._state["judge"] is not None:
                 self._judge.load_state_dict(self._state["judge"])
             self._value = self._state["value"]
+            self._examples.load_state_dict(self._state["examples"])
+        elif not trainer.global_step:
+            self._examples.forget()
         self._state = {}
         if trainer.is_global_zero:
             log = self._report.open(last_step_done(trainer) if trainer.global_step else None)
@@ -248,6 +254,7 @@ class CheckpointRegression(Callback):
             )
         self._report.enter(evaluation)
         self._report.log(evaluation)
+        self._examples.enter(step, outcomes)
 
     def _sibling_noise(self) -> SiblingNoise:
         """Read at the first evaluation of a fit: a `StabilityMonitor` has opened its record by then."""
@@ -293,7 +300,8 @@ class CheckpointRegression(Callback):
 
     def _present_state(self) -> dict[str, Any]:
         judge = None if self._judge is None else self._judge.state_dict()
-        return {"step": self._trainer.global_step, "judge": judge, "value": self._value}
+        examples = self._examples.state_dict()
+        return {"step": self._trainer.global_step, "judge": judge, "value": self._value, "examples": examples}
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the state for a fit that goes on."""

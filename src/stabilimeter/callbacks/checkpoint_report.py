@@ -36,33 +36,36 @@ class CheckpointReport:
     Args:
         folder: Folder of the run; None to keep nothing on disk (``fast_dev_run``).
         trainer: The Trainer.
+
+    Attributes:
+        record: Where it is; None if nothing is kept.
     """
 
     def __init__(self, folder: Path | None, trainer: Trainer) -> None:
         self._folder = folder
         self._trainer: Any = trainer
-        self._record = None if folder is None else folder / RECORD_DIR
+        self.record = None if folder is None else folder / RECORD_DIR
 
     def open(self, last_step: int | None) -> CheckpointLog:
         """Leave what was told up to ``last_step`` (nothing if None: the run starts anew), and return all there was."""
-        if self._record is None:
+        if self.record is None:
             return CheckpointLog()
-        self._record.mkdir(parents=True, exist_ok=True)
-        log, _ = read_checkpoints(self._record)
-        drop_checkpoints_after(self._record, -1 if last_step is None else last_step)
+        self.record.mkdir(parents=True, exist_ok=True)
+        log, _ = read_checkpoints(self.record)
+        drop_checkpoints_after(self.record, -1 if last_step is None else last_step)
         if last_step is None:
-            (self._record / LAST_HEALTHY_FILE).unlink(missing_ok=True)
+            (self.record / LAST_HEALTHY_FILE).unlink(missing_ok=True)
         return log
 
     def enter(self, entry: Evaluation | SavedCheckpoint) -> None:
         """Keep one line."""
-        if self._record is not None:
-            append(self._record / CHECKPOINTS_FILE, checkpoint_line(entry).encode())
+        if self.record is not None:
+            append(self.record / CHECKPOINTS_FILE, checkpoint_line(entry).encode())
 
     def point(self, saved: SavedCheckpoint) -> None:
         """Name the last healthy checkpoint."""
-        if self._record is not None:
-            point_at_last_healthy(self._record, saved)
+        if self.record is not None:
+            point_at_last_healthy(self.record, saved)
 
     def log(self, evaluation: Evaluation) -> None:
         """Give loggers and TensorBoard a few numbers, and a sentence where the evaluation is not the same as before."""

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 from stabilimeter.analysis.summary import RunSummary, Summary
+from stabilimeter.present.example_table import example_agreement
 from stabilimeter.present.metric_table import metric_tags, metrics
 from stabilimeter.present.ranking import Named, named_groups
 from stabilimeter.present.score_tables import points_lost, scores
@@ -28,6 +29,7 @@ def sections(summary: Summary) -> list[Table]:
         failures,
         lambda named: metrics(named, metric_tags(summary)),
         target_times,
+        example_agreement,
         incidents,
         shipments,
         lambda named: notes(named, summary.notes),

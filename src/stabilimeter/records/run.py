@@ -15,6 +15,7 @@ from stabilimeter.records.csv_log import read_csv_log
 from stabilimeter.records.discovery import discover, significant_parts
 from stabilimeter.records.event_layouts import Layouts
 from stabilimeter.records.event_log import EventLog, read_event_log
+from stabilimeter.records.example_log import ExampleLog, read_examples
 from stabilimeter.records.hydra_overrides import overrides_of
 from stabilimeter.records.incident_log import INCIDENTS_FILE, read_incidents
 from stabilimeter.records.jsonl_log import read_jsonl_log
@@ -66,6 +67,7 @@ class Run:
         checkpoints: Evaluations and checkpoints that a `CheckpointRegression` has recorded; None if none did.
         overrides: What it was started with, as Hydra or a tracker noted it; None if nobody did, or where the
             manifest says more.
+        examples: What it got right, example by example; None if nobody recorded that.
     """
 
     path: Path
@@ -77,6 +79,7 @@ class Run:
     incidents: tuple[Incident, ...] = ()
     checkpoints: CheckpointLog | None = None
     overrides: Overrides | None = None
+    examples: ExampleLog | None = None
     _scalars: Mapping[str, Points] = field(default_factory=dict, repr=False)
     _vectors: Mapping[str, Points] = field(default_factory=dict, repr=False)
 
@@ -203,6 +206,7 @@ def run_from(
         incidents=incidents,
         checkpoints=checkpoints,
         overrides=overrides,
+        examples=read_examples(path / RECORD_DIR) if source.source is Source.RECORD else None,
         _scalars=log.scalars,
         _vectors=log.vectors if isinstance(log, EventLog) else {},
     )
