@@ -45,9 +45,10 @@ class CheckpointRegression(Callback):
     - optionally ``"prediction"``, class or text per example, for churn;
     - optionally ``"slice"``, number or name per example: each slice gets a verdict of its own (Holm-corrected).
 
-    They stay on the device until the evaluation is over, and are then copied once. The last of them, and how sure the
-    model was of each example over all evaluations, are kept in ``stability/examples.npz``: what seeds differ in. With several dataloaders an example
+    They stay on the device until the evaluation is over, and are then copied once. With several dataloaders an example
     is one of its dataloader, each dataloader is a slice, and ``monitor="acc/dataloader_idx_1"`` judges that one alone.
+    The last outcomes, and how sure the model was of each example over all evaluations, are kept in
+    ``stability/examples.npz``: a summary of several seeds tells where they differ.
 
     **Health**: when a checkpoint is saved, parameters and optimizer state, the last training loss and the monitored
     metric have to be finite. A sick checkpoint never overwrites a healthy one, and while the run is sick no healthy one
