@@ -1,3 +1,7 @@
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 
@@ -12,7 +16,7 @@ def line(start, stop, offset):
 
 
 def same_as_read_whole(tail):
-    whole = read_event_log(list(tail.folder.iterdir()))
+    whole = read_event_log([path for path in tail.folder.iterdir() if "tfevents" in path.name])
     followed = tail.log()
     assert followed.notes == whole.notes
     assert list(followed.scalars) == list(whole.scalars)
@@ -98,3 +102,38 @@ def test_what_cannot_be_read_is_said_and_costs_nothing_that_was_read(event_file)
     assert tail.log().scalars["loss"].steps.tolist() == list(range(20))
     with pytest.raises(RecordError, match="cannot read"):
         RunTail(tail.folder / "missing").read()
+
+
+WRITES = """
+import itertools, sys
+import numpy as np
+from stabilimeter.records.manifest import Manifest
+from stabilimeter.records.writer import RunWriter
+writer = RunWriter(sys.argv[1], Manifest(seed=1))
+for flush in itertools.count():
+    steps = np.arange(5 * flush, 5 * flush + 5)
+    writer.write_block(["a", "b" * 3000], steps, np.stack([steps, -steps], axis=1), 1e9 + steps)
+    writer.flush()
+    print(flush, flush=True)
+"""
+
+
+def test_a_run_followed_while_it_is_written_and_killed(tmp_path):
+    """Every look sees a beginning of the run without gaps; after the kill it has all that was flushed."""
+    with subprocess.Popen([sys.executable, "-c", WRITES, str(tmp_path)], stdout=subprocess.PIPE, text=True) as child:
+        child.stdout.readline()
+        tail = RunTail(tmp_path / "stability")
+        seen, end = [0], time.monotonic() + 0.5
+        while time.monotonic() < end:
+            if tail.read():
+                points = tail.log().scalars["a"]
+                assert points.steps.tolist() == points.values.tolist() == list(range(len(points.steps)))
+                seen.append(len(points.steps))
+        child.kill()
+        flushed = 1 + len(child.stdout.read().split())
+        child.wait()
+    tail.read()
+    assert len(set(seen)) > 3
+    assert seen == sorted(seen)
+    assert len(tail.log().scalars["a"].steps) >= 5 * flushed
+    assert same_as_read_whole(tail)
