@@ -4,7 +4,7 @@ import difflib
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from stabilimeter.records.jsonl_log import read_jsonl_log
 from stabilimeter.records.manifest import MANIFEST_FILE, RECORD_DIR, Manifest, RunStatus, read_manifest
 from stabilimeter.records.mlflow_store import read_mlflow_run
 from stabilimeter.records.overrides import Overrides
-from stabilimeter.records.points import Points
+from stabilimeter.records.points import Points, SharedSteps
 from stabilimeter.records.process import Process, is_alive
 from stabilimeter.records.record_error import RecordError
 from stabilimeter.records.run_source import RunSource, Source
@@ -82,6 +82,10 @@ class Run:
     examples: ExampleLog | None = None
     _scalars: Mapping[str, Points] = field(default_factory=dict, repr=False)
     _vectors: Mapping[str, Points] = field(default_factory=dict, repr=False)
+
+    def sharing(self, steps: SharedSteps) -> "Run":
+        """The same run with the steps of its series, where others have the same, kept once for all."""
+        return replace(self, _scalars={key: steps.of(points) for key, points in self._scalars.items()})
 
     def keys(self) -> tuple[str, ...]:
         """Names of all scalar series, sorted."""

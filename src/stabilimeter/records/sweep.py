@@ -9,6 +9,7 @@ from typing import Literal
 
 from stabilimeter.records.discovery import discover, natural_key, significant_parts
 from stabilimeter.records.event_layouts import Layouts
+from stabilimeter.records.points import SharedSteps
 from stabilimeter.records.record_error import RecordError
 from stabilimeter.records.run import WHAT_IS_A_RUN, Run, own_label, run_from
 from stabilimeter.records.run_source import RunSource
@@ -77,11 +78,11 @@ def read_sweep(
         raise RecordError("; ".join([f"no run in {root}: {WHAT_IS_A_RUN}", *not_read]))
     labels = _labels(sources, root)
     runs = []
-    layouts = Layouts()  # runs of a sweep log the same
+    layouts, steps = Layouts(), SharedSteps()  # runs of a sweep log the same, at the same steps
     for done, source in enumerate(sources):
         try:
             run = run_from(source, label=labels[done], root=root, with_series=with_series, layouts=layouts)
-            runs.append(run)
+            runs.append(run.sharing(steps))
         except (RecordError, OSError) as error:
             if on_unreadable is None:
                 raise
