@@ -14,6 +14,8 @@ from stabilimeter.records.record_error import RecordError
 
 _BYTES = 1 << 24
 """Events that are remembered as layouts, in bytes."""
+_MANY = 4096
+"""So many row layouts are remembered."""
 _FEW = 16
 """Up to so many layouts, going through the rest of the rows again is cheaper than sorting them."""
 
@@ -66,14 +68,17 @@ class Layouts:
         joint = RowLayout(layouts, [begin for begin, _ in chunk.events], len(first))
         if not joint.fits(first, chunk.varying):
             return None
-        self._side_by_side[chunk.events] = joint
+        if len(self._side_by_side) < _MANY or chunk.events in self._side_by_side:
+            self._side_by_side[chunk.events] = joint
         return joint
 
     def _row_layout(self, layout: Layout) -> RowLayout:
         """How to read a frame that holds one event of this layout."""
         known = self._alone.get(layout)
         if known is None:
-            known = self._alone[layout] = RowLayout([layout], [HEADER], len(layout.mask) + OVERHEAD)
+            known = RowLayout([layout], [HEADER], len(layout.mask) + OVERHEAD)
+            if len(self._alone) < _MANY:
+                self._alone[layout] = known
         return known
 
     def _of(self, event: NDArray[np.uint8], name: str, start: int) -> Layout:
