@@ -376,3 +376,22 @@ def test_other_examples_start_the_forgetting_anew_and_are_compared_where_shared(
     assert [evaluation.examples.n for evaluation in found] == [N, N // 2, N]
     assert found[1].against_best.p == 2 / 2**4  # 4 of the 8 that are won are shown
     assert [evaluation.examples.never_learned for evaluation in found] == [10, 1, 3]
+
+
+def test_two_of_them_are_refused(make_trainer):
+    both = CheckpointRegression("acc", "max"), CheckpointRegression("loss", "min")
+    with pytest.raises(MisconfigurationException, match="takes one CheckpointRegression"):
+        make_trainer(*both).fit(Scripted())
+
+
+def test_broken_weights_are_worse_whatever_the_metric_and_never_the_best(judged):
+    class Breaks(Scripted):
+        def on_train_batch_start(self, batch, batch_idx):
+            for parameter in self.parameters():
+                parameter.data.fill_(math.nan if self.trainer.global_step == 1 else 0.1)
+
+    found = judged(Breaks(), steps=3)
+    assert [evaluation.verdict for evaluation in found] == [None, Verdict.WORSE, Verdict.SAME]  # p is doubled
+    assert found[1].against_best.verdict is Verdict.BETTER
+    assert [evaluation.against_best.step for evaluation in found[1:]] == [0, 0]
+    assert found[1].unhealthy[0].startswith("weights not finite: net.weight, net.bias")

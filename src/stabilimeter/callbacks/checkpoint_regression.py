@@ -19,11 +19,12 @@ from stabilimeter.callbacks.clock import last_step_done
 from stabilimeter.callbacks.evaluation_judge import EvaluationJudge
 from stabilimeter.callbacks.evaluations import Evaluations
 from stabilimeter.callbacks.example_keeper import ExampleKeeper
-from stabilimeter.callbacks.outcomes import DIRECTIONS, OutcomeCollector, Outcomes
+from stabilimeter.callbacks.outcome_collector import OutcomeCollector
+from stabilimeter.callbacks.outcomes import DIRECTIONS, Outcomes
 from stabilimeter.callbacks.run_folder import check_writable, run_folder
 from stabilimeter.callbacks.sibling_noise import SiblingNoise, read_sibling_noise
 from stabilimeter.records.checkpoint_log import Evaluation, SavedCheckpoint, full_path, relative_path
-from stabilimeter.stats.checkpoint_verdict import ALPHA, Rule
+from stabilimeter.stats.checkpoint_verdict import ALPHA, Rule, Verdict
 
 LOADER_MARK = "/dataloader_idx_"
 
@@ -70,7 +71,7 @@ class CheckpointRegression(Callback):
 
     Raises:
         ValueError: If an argument is not one of the above.
-        MisconfigurationException: If an evaluation has not logged ``monitor``.
+        MisconfigurationException: If an evaluation has not logged ``monitor``, or a Trainer has two of these.
     """
 
     # Lightning dispatches every hook that can be called, at 12 us each; these run at every batch.
@@ -127,6 +128,11 @@ class CheckpointRegression(Callback):
         """Find a folder, and stand between whoever saves and the strategy."""
         if stage != "fit":
             return
+        if sum(isinstance(callback, CheckpointRegression) for callback in trainer.callbacks) > 1:
+            raise MisconfigurationException(
+                "a Trainer takes one CheckpointRegression: two would judge, and keep, the same checkpoints. Leave the "
+                "one whose metric decides which checkpoint you use."
+            )
         if self._judge is not None:  # a fit that ended in an exception is not torn down
             self._state = self._present_state()
         self._judge = None
@@ -225,7 +231,8 @@ class CheckpointRegression(Callback):
         step = last_step_done(trainer)
         _, mark, loader = self._monitor.rpartition(LOADER_MARK)
         if outcomes is not None and mark and loader.isdigit():
-            outcomes = outcomes.only_loader(int(loader))
+            mine = outcomes.loaders == int(loader)
+            outcomes = outcomes.chosen(mine) if mine.any() else None
         noise = self._sibling_noise().at(step)
         if step == self._judge.last_step:  # resumed at an evaluation: the same weights are evaluated again
             return
@@ -238,7 +245,7 @@ class CheckpointRegression(Callback):
             mode=self._rule.mode,
             value=value,
             metrics={self._monitor: value, **metrics},
-            verdict=None if judged.against_best is None else judged.against_best.verdict,
+            verdict=Verdict.WORSE if unhealthy else judged.verdict,
             against_best=judged.against_best,
             against_previous=judged.against_previous,
             drawdown=judged.drawdown,

@@ -6,27 +6,23 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from stabilimeter.callbacks.outcomes import CORRECT, DIRECTIONS, LOSS, PREDICTION, SCORE, Outcomes
+from stabilimeter.callbacks.example_changes import ExampleHistory
+from stabilimeter.callbacks.outcomes import CORRECT, DIRECTIONS, LOSS, SCORE, Outcomes, paired_test
+from stabilimeter.callbacks.slice_results import slice_results
 from stabilimeter.records.checkpoint_log import ExampleChanges, SliceResult
 from stabilimeter.stats.checkpoint_regression import MIN_COUNTED_SHARE, best_so_far, drawdown
 from stabilimeter.stats.checkpoint_verdict import (
     MEDIAN_OF_3_VARIANCE,
     Comparison,
     Rule,
+    Verdict,
     judged_by_examples,
     judged_by_noise,
     not_finite,
 )
 from stabilimeter.stats.evaluation_noise import EvaluationNoise, series_noise
-from stabilimeter.stats.example_agreement import pairwise_churn
-from stabilimeter.stats.flips import flips
-from stabilimeter.stats.forgetting import History, begun, seen
 from stabilimeter.stats.levels import oriented
-from stabilimeter.stats.multiplicity import holm
-from stabilimeter.stats.paired import PairedTest, paired_correctness, paired_difference
 
 
 @dataclass(frozen=True)
@@ -39,6 +35,11 @@ class Judgement:
     examples: ExampleChanges | None
     slices: tuple[SliceResult, ...]
 
+    @property
+    def verdict(self) -> Verdict | None:
+        """Against the best before; None where nothing can be said yet."""
+        return None if self.against_best is None else self.against_best.verdict
+
 
 @dataclass(frozen=True)
 class _Past:
@@ -50,15 +51,12 @@ class _Past:
 class EvaluationJudge:
     """Remembers the metric of every evaluation, and the outcomes of the best, of the last, and what was ever learned.
 
-    Memory is bounded by the number of examples, not of evaluations.
+    Memory is bounded by the number of examples; of an evaluation two numbers are kept.
 
     Args:
         rule: When a difference counts; its mode is that of the monitored metric.
         judge_by: Outcome to test, one of `DIRECTIONS`; None for the first of those there are, "loss" first where the
             metric is to be small.
-
-    Attributes:
-        examples_changed: Whether an evaluation had other examples than the one before.
     """
 
     def __init__(self, rule: Rule, judge_by: str | None = None) -> None:
@@ -68,14 +66,17 @@ class EvaluationJudge:
         self._values: list[float] = []
         self._best: _Past | None = None
         self._previous: _Past | None = None
-        self._history: History | None = None
-        self._history_keys: NDArray[np.int64] | None = None
-        self.examples_changed = False
+        self._history = ExampleHistory()
 
     @property
     def last_step(self) -> int | None:
         """Step of the last evaluation."""
         return self._steps[-1] if self._steps else None
+
+    @property
+    def examples_changed(self) -> bool:
+        """Whether an evaluation had other examples than the one before."""
+        return self._history.was_interrupted
 
     def judged(
         self,
@@ -104,10 +105,15 @@ class EvaluationJudge:
         present = _Past(step, value, outcomes)
         against_best = self._compared(present, self._best, tested, noise, candidates, is_best=True)
         against_previous = self._compared(present, self._previous, tested, noise, 1, is_best=False)
-        slices = () if outcomes is None or tested is None else self._slices(outcomes, tested, candidates)
+        best = None if self._best is None else self._best.outcomes
+        previous = None if self._previous is None else self._previous.outcomes
+        examples = None if outcomes is None else self._history.changes(outcomes, best, previous)
+        slices: tuple[SliceResult, ...] = ()
+        if outcomes is not None and tested is not None:
+            best_step = -1 if self._best is None else self._best.step
+            slices = slice_results(outcomes, best, best_step, tested, self._rule_of(tested), candidates)
         self._steps.append(step)
         self._values.append(value)
-        examples = None if outcomes is None else self._examples(outcomes)
         behind = float(drawdown(oriented(np.array(self._values), self._rule.mode))[-1])
         if is_healthy and math.isfinite(value) and (self._best is None or self._is_better(value, self._best.value)):
             self._best = present
@@ -116,6 +122,9 @@ class EvaluationJudge:
 
     def _is_better(self, value: float, other: float) -> bool:
         return value > other if self._rule.mode == "max" else value < other
+
+    def _rule_of(self, tested: str) -> Rule:
+        return replace(self._rule, mode=DIRECTIONS[tested])
 
     def _tested(self, outcomes: Outcomes) -> str | None:
         if self._judge_by is not None:
@@ -142,9 +151,9 @@ class EvaluationJudge:
             return None
         if not (math.isfinite(present.value) and math.isfinite(past.value)):
             return not_finite(present.value, past.value, past.step)
-        test = None if tested is None else _paired(past.outcomes, present.outcomes, tested)
+        test = None if tested is None else paired_test(past.outcomes, present.outcomes, tested)
         if test is not None and tested is not None:
-            return judged_by_examples(test, past.step, replace(self._rule, mode=DIRECTIONS[tested]), candidates)
+            return judged_by_examples(test, past.step, self._rule_of(tested), candidates)
         if noise is None:
             return None
         reference, variance = past.value, 1.0
@@ -164,80 +173,21 @@ class EvaluationJudge:
             reference_variance=variance,
         )
 
-    def _examples(self, outcomes: Outcomes) -> ExampleChanges:
-        changes = ExampleChanges(outcomes.keys.size)
-        before = None if self._previous is None else _common(self._previous.outcomes, outcomes)
-        if before is not None and PREDICTION in outcomes.values and PREDICTION in before[0].values:
-            predictions = np.stack([side.values[PREDICTION] for side in before])
-            changes = replace(changes, churn=float(pairwise_churn(predictions)[0, 1]))
-        if CORRECT not in outcomes.values:
-            return changes
-        correct = outcomes.values[CORRECT]
-        if self._history is None or self._history_keys is None:
-            self._history, self._history_keys = begun(correct), outcomes.keys
-        elif not np.array_equal(self._history_keys, outcomes.keys):
-            self.examples_changed = True
-            self._history, self._history_keys = begun(correct), outcomes.keys
-        else:
-            self._history = seen(self._history, correct)
-        changes = replace(
-            changes,
-            forgotten=self._history.forgotten,
-            forgetting_events=int(self._history.events.sum()),
-            never_learned=self._history.never_learned,
-        )
-        best = None if self._best is None else _common(self._best.outcomes, outcomes)
-        if best is None or CORRECT not in best[0].values:
-            return changes
-        flipped = flips(best[0].values[CORRECT], best[1].values[CORRECT])
-        return replace(changes, negative=flipped.negative, positive=flipped.positive)
-
-    def _slices(self, outcomes: Outcomes, tested: str, candidates: int) -> tuple[SliceResult, ...]:
-        found: list[SliceResult] = []
-        tests: list[PairedTest | None] = []
-        for name, chosen in _slices_of(outcomes):
-            part = _chosen(outcomes, chosen)
-            best = None if self._best is None else _common(self._best.outcomes, part)
-            test = None if best is None else _test(*best, tested)
-            negative = None
-            if best is not None and CORRECT in best[0].values and CORRECT in best[1].values:
-                negative = flips(best[0].values[CORRECT], best[1].values[CORRECT]).negative
-            value = float(np.mean(part.values[tested], dtype=np.float64))
-            found.append(SliceResult(name, int(chosen.sum()), value, negative))
-            tests.append(test)
-        adjusted = iter(holm([test.p for test in tests if test is not None]))
-        rule = replace(self._rule, mode=DIRECTIONS[tested])
-        return tuple(
-            result
-            if test is None or self._best is None
-            else replace(
-                result,
-                comparison=judged_by_examples(replace(test, p=next(adjusted)), self._best.step, rule, candidates),
-            )
-            for result, test in zip(found, tests, strict=True)
-        )
-
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain Python."""
-        history = None
-        if self._history is not None and self._history_keys is not None:
-            history = [torch.from_numpy(array) for array in (*self._history, self._history_keys)]
         return {
             "steps": list(self._steps),
             "values": list(self._values),
             "best": _plain(self._best),
             "previous": _plain(self._previous),
-            "history": history,
+            "history": self._history.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from `state_dict`."""
         self._steps, self._values = list(state["steps"]), list(state["values"])
         self._best, self._previous = _past(state["best"]), _past(state["previous"])
-        self._history = self._history_keys = None
-        if state["history"] is not None:
-            *history, self._history_keys = (tensor.cpu().numpy() for tensor in state["history"])
-            self._history = History(*history)
+        self._history.load_state_dict(state["history"])
 
 
 def _plain(past: _Past | None) -> dict[str, Any] | None:
@@ -252,43 +202,3 @@ def _past(plain: Mapping[str, Any] | None) -> _Past | None:
         return None
     outcomes = None if plain["outcomes"] is None else Outcomes.from_state_dict(plain["outcomes"])
     return _Past(plain["step"], plain["value"], outcomes)
-
-
-def _common(old: Outcomes | None, new: Outcomes | None) -> tuple[Outcomes, Outcomes] | None:
-    """Both, on the examples that they share; None if there are none."""
-    if old is None or new is None:
-        return None
-    if np.array_equal(old.keys, new.keys):
-        return old, new
-    common, in_old, in_new = np.intersect1d(old.keys, new.keys, assume_unique=True, return_indices=True)
-    return (_chosen(old, in_old), _chosen(new, in_new)) if common.size else None
-
-
-def _chosen(outcomes: Outcomes, which: NDArray[Any]) -> Outcomes:
-    return Outcomes(outcomes.keys[which], {name: values[which] for name, values in outcomes.values.items()})
-
-
-def _paired(old: Outcomes | None, new: Outcomes | None, tested: str) -> PairedTest | None:
-    common = _common(old, new)
-    return None if common is None else _test(*common, tested)
-
-
-def _test(old: Outcomes, new: Outcomes, tested: str) -> PairedTest | None:
-    if tested not in old.values or tested not in new.values:
-        return None
-    before, after = old.values[tested], new.values[tested]
-    if tested == CORRECT:
-        return paired_correctness(before, after)
-    differences = after.astype(np.float64) - before
-    return paired_difference(differences) if np.all(np.isfinite(differences)) else None
-
-
-def _slices_of(outcomes: Outcomes) -> list[tuple[str, NDArray[np.bool_]]]:
-    """Name and examples of every slice: those that the user names, and the dataloaders where there are several."""
-    slices: list[tuple[str, NDArray[np.bool_]]] = []
-    if outcomes.slice_codes is not None:
-        slices += [(name, outcomes.slice_codes == code) for code, name in enumerate(outcomes.slice_names)]
-    loaders = np.unique(outcomes.loaders)
-    if loaders.size > 1:
-        slices += [(f"dataloader {loader}", outcomes.loaders == loader) for loader in loaders]
-    return slices

@@ -74,7 +74,8 @@ class Evaluation:
         mode: ``"min"`` or ``"max"``.
         value: Its value; may be non-finite.
         metrics: All metrics of this evaluation.
-        verdict: Against the best before; None where nothing could be said yet.
+        verdict: Against the best before; worse whatever the metric where the model is not healthy; None where nothing
+            can be said yet.
         against_best: What the verdict rests on.
         against_previous: The same, against the evaluation just before.
         drawdown: How far ``value`` is behind the best so far, in the metric's unit, at least 0.
