@@ -8,7 +8,8 @@ a run went wrong, from the future of its loss; runs of healthy families are heal
 
 An onset is found if an alarm comes within 50 steps of it, before or after. ``chance`` beside it is the share found when
 the alarms of each run are moved around the run in a circle, over all such moves: a rule that alarms all the time finds
-every onset by chance. ``delay`` is that of the first alarm found. False alarms are counted per 1000 steps of healthy
+every onset by chance. ``delay`` is that of the first alarm found; in brackets against the step where the smoothed loss
+has left the whole margin, and anybody sees it. False alarms are counted per 1000 steps of healthy
 runs, of noisy healthy runs, and of unstable runs until 50 steps before their onset. Alarms of rules that need the whole
 log (losslint, trainspotter) are those of somebody who looks at the end.
 """
@@ -87,9 +88,9 @@ def tried(folder: Path) -> list[Trial]:
         loss = run[keys.LOSS].values
         found = signals(run)
         alarms = {name: noticed(values) for name, values in found.items()}
-        rate = detection.ALARM_RATE / len(found)
-        together = [noticed(values, rate) for values in found.values()]
-        alarms["any signal"] = np.unique(np.concatenate(together))
+        for together, names in (("loss or gradient", list(found)[:2]), ("any signal", list(found))):
+            rate = detection.ALARM_RATE / len(names)
+            alarms[together] = np.unique(np.concatenate([noticed(found[name], rate) for name in names]))
         trials.append(Trial(family.name, seed, loss, onset(loss), alarms))
     return trials
 
@@ -114,7 +115,7 @@ def circular_chance(alarms: np.ndarray, length: int, first: int, last: int) -> f
 
 def row(trials: list[Trial], name: str) -> str:
     """Recall, chance, delay and false alarms of one rule."""
-    found, chances, delays = [], [], []
+    found, chances, delays, from_plain = [], [], [], []
     alarms = {HEALTHY: 0, NOISY: 0, "before": 0}
     steps = {HEALTHY: 0, NOISY: 0, "before": 0}
     for trial in trials:
@@ -131,11 +132,14 @@ def row(trials: list[Trial], name: str) -> str:
             chances.append(circular_chance(own, length, max(at - NEAR, 0), min(at + NEAR, length - 1)))
             if hits.size:
                 delays.append(int(hits[0]) - at)
+                from_plain.append(int(hits[0]) - trial.onset.plain_at)
             alarms["before"] += int((own < at - NEAR).sum())
             steps["before"] += max(at - NEAR, 0)
     rates = "".join(f"{1000 * alarms[kind] / max(steps[kind], 1):>10.2f}" for kind in alarms)
-    delay = f"{np.median(delays):+.0f}" if delays else "-"
-    return f"{name:16}{sum(found):>4} of {len(found):<3}{np.mean(found):>6.0%}{np.mean(chances):>9.0%}{delay:>8}{rates}"
+    delay = f"{np.median(delays):+.0f} ({np.median(from_plain):+.0f})" if delays else "-"
+    return (
+        f"{name:18}{sum(found):>4} of {len(found):<3}{np.mean(found):>6.0%}{np.mean(chances):>9.0%}{delay:>13}{rates}"
+    )
 
 
 def lead(trials: list[Trial], name: str) -> str:
@@ -152,7 +156,7 @@ def lead(trials: list[Trial], name: str) -> str:
         if all(alarms.size for alarms in near):
             gains.append(int(near[1][0] - near[0][0]))
     gain = f"{np.median(gains):+.0f} in {len(gains)}" if gains and name != "loss" else "-"
-    return f"{name:16}{early:>4} of {len(unstable):<3}{chances:>10.1f}{gain:>18}"
+    return f"{name:18}{early:>4} of {len(unstable):<3}{chances:>10.1f}{gain:>18}"
 
 
 def main() -> None:
@@ -178,15 +182,15 @@ def main() -> None:
         f"{len(courses) - courses.count(Course.UNSTABLE)} with a mistake that did no harm or is unclear (left out), "
         f"{len(trials) - len(courses)} healthy"
     )
-    head = f"{'onset found':>11}{'':6}{'by chance':>11}{'delay':>7}{'healthy':>10}{'noisy':>10}{'before':>10}"
-    print(f"\nour rule on     {head}")
-    for name in (*WATCHED, "any signal"):
+    head = f"{'onset found':>11}{'':6}{'by chance':>11}{'delay':>12}{'healthy':>10}{'noisy':>10}{'before':>10}"
+    print(f"\nour rule on       {head}")
+    for name in (*WATCHED, "loss or gradient", "any signal"):
         print(row(trials, name))
-    print(f"\non the loss     {head}")
+    print(f"\non the loss       {head}")
     for name in rules:
         print(row(trials, name))
     print(f"Run for real: {', '.join(['Lightning', *real])}. Coded in peers.py: the others.")
-    print(f"\nalarm of        in the {NEAR} steps before the onset, by chance, steps before that of the loss")
+    print(f"\nalarm of          in the {NEAR} steps before the onset, by chance, steps before that of the loss")
     for name in WATCHED:
         print(lead(trials, name))
 

@@ -24,10 +24,17 @@ class Course(Enum):
 
 
 class Onset(NamedTuple):
-    """What became of a run, and from which place in its series on it went wrong (-1 if it did not)."""
+    """What became of a run.
+
+    Attributes:
+        course: That.
+        at: Place in the series from which on it went wrong; -1 if it did not.
+        plain_at: Place from which on that was plain: beyond the whole margin.
+    """
 
     course: Course
     at: int = -1
+    plain_at: int = -1
 
 
 def onset(loss: np.ndarray) -> Onset:
@@ -52,7 +59,7 @@ def onset(loss: np.ndarray) -> Onset:
     for at in np.flatnonzero(beyond):
         if beyond[at : at + LASTS].all():
             low = np.flatnonzero(smoothed[:at] <= best[:at] + margin[:at] / 2)
-            return Onset(Course.UNSTABLE, int(low[-1]) + 1 if low.size else 0)
+            return Onset(Course.UNSTABLE, int(low[-1]) + 1 if low.size else 0, int(at))
     return Onset(Course.HEALTHY if (smoothed <= best + margin / 2).all() else Course.UNCLEAR)
 
 
