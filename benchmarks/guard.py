@@ -3,8 +3,8 @@
     python benchmarks/guard.py FOLDER                some ten minutes on one core
     python benchmarks/guard.py FOLDER --only cost    two minutes
 
-**rescue**: `char_gpt` without layer norms at learning rates at which it diverges by itself, without a guard, with one
-that lets the batches since the snapshot pass, and with one that takes the data back. The records stay in FOLDER:
+**rescue**: `char_gpt` without layer norms, trained so that it diverges by itself, without a guard, with one that lets
+the batches since the snapshot pass, and with one that takes the data back. The records stay in FOLDER:
 ``stabilimeter summarize FOLDER`` tells what led, what was done and what it cost.
 
 **cost**: processor time of a fit over that of the same fit without a guard, median and quartiles over interleaved
@@ -14,6 +14,7 @@ rounds; reads of the device per step.
 import argparse
 import logging
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,13 @@ from stabilimeter.callbacks.skip_list import SkippingSampler
 from stabilimeter.callbacks.spike_guard import SpikeGuard
 from stabilimeter.records import keys
 
-STEPS = 400
+STEPS = 500
 LAST = 50
+TROUBLES: dict[str, tuple[Callable[[], OrganicGPT], tuple[int, ...]]] = {
+    "ramped 30 times too high": (lambda: OrganicGPT(norm="none", ramp=30.0), (0, 1)),
+    "no warm-up, beta2 0.999": (lambda: OrganicGPT(lr=0.02, warmup_steps=1, norm="none", beta2=0.999), (1,)),
+}
+"""Models, and seeds with which they diverge."""
 
 
 class Rewindable(Text):
@@ -42,7 +48,9 @@ class Rewindable(Text):
         return DataLoader(self.train, batch_size=self.batch_size, sampler=sampler)
 
 
-def fit(lr: float, data: Text, folder: Path | None, *, steps: int = STEPS, action: str | None = None) -> Trainer:
+def fit(
+    model: OrganicGPT, data: Text, folder: Path | None, *, steps: int = STEPS, action: str | None = None
+) -> Trainer:
     """One run; its record goes to ``folder``, if there is one."""
     callbacks = [] if folder is None else [StabilityMonitor(dirpath=folder, group=folder.parent.name)]
     guard = [] if action is None else [SpikeGuard(action, dirpath=folder)]
@@ -57,11 +65,11 @@ def fit(lr: float, data: Text, folder: Path | None, *, steps: int = STEPS, actio
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(OrganicGPT(lr=lr, norm="none"), data)
+    trainer.fit(model, data)
     return trainer
 
 
-def rescue(folder: Path, seeds: int) -> None:
+def rescue(folder: Path) -> None:
     """Train with and without a guard, and print where the loss ends."""
     ways = {
         "no guard": (Text, None),
@@ -70,21 +78,22 @@ def rescue(folder: Path, seeds: int) -> None:
         "rollback, data go back": (Rewindable, "rollback"),
     }
     print("median training loss of the last 50 steps (steps not taken, rollbacks)")
-    print(f"{'rate, seed':12}" + "".join(f"{way:>26}" for way in ways))
-    for lr in (0.02, 0.03):
-        for seed in range(seeds):
+    print(f"{'trouble, seed':28}" + "".join(f"{way:>24}" for way in ways))
+    for trouble, (make, seeds) in TROUBLES.items():
+        for seed in seeds:
             cells = []
             for way, (data, action) in ways.items():
-                home = folder / f"lr={lr:g},{way.replace(', ', '_').replace(' ', '_')}" / f"seed={seed}"
+                name = f"{trouble}, {way}".replace(", ", ",").replace(" ", "_")
+                home = folder / name / f"seed={seed}"
                 seed_everything(seed, verbose=False)
-                fit(lr, data(), home, action=action)
+                fit(make(), data(), home, action=action)
                 run = read_run(home)
-                acts = [i for i in run.incidents if i.key.startswith("guard/")]
-                taken = sum(i.end_step - i.step + 1 for i in acts if i.key != "guard/warn")
-                back = sum(i.key == "guard/rollback" for i in acts)
+                acts = [i for i in run.incidents if i.key.startswith(keys.GUARD_PREFIX)]
+                not_taken = sum(i.end_step - i.step + 1 for i in acts if not i.key.endswith("warn"))
+                back = sum(i.key.endswith("rollback") for i in acts)
                 loss = float(np.median(run[keys.LOSS].values[-LAST:]))
-                cells.append(f"{loss:.3g} ({taken}, {back})")
-            print(f"{lr:<6g}{seed:<6d}" + "".join(f"{cell:>26}" for cell in cells), flush=True)
+                cells.append(f"{loss:.3g} ({not_taken}, {back})")
+            print(f"{trouble + f', {seed}':28}" + "".join(f"{cell:>24}" for cell in cells), flush=True)
 
 
 def cost(rounds: int) -> None:
@@ -95,7 +104,7 @@ def cost(rounds: int) -> None:
 
     def once(action: str | None) -> None:
         seed_everything(0, verbose=False)
-        fit(0.003, data, None, steps=100, action=action)
+        fit(OrganicGPT(), data, None, steps=100, action=action)
 
     reads = {name: _reads(lambda a=action: once(a)) / 100 for name, action in actions.items()}
     times = seconds({n: lambda a=a: once(a) for n, a in actions.items()}, rounds, np.random.default_rng(0))
@@ -129,14 +138,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", choices=["rescue", "cost"])
-    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     for name in ("lightning.pytorch", "lightning.fabric", "stabilimeter"):
         logging.getLogger(name).setLevel(logging.ERROR)
     if arguments.only != "cost":
-        rescue(arguments.folder, arguments.seeds)
+        rescue(arguments.folder)
     if arguments.only != "rescue":
         cost(arguments.rounds)
 

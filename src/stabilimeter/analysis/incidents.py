@@ -28,16 +28,15 @@ CLOSED = frozenset({RunStatus.COMPLETED, RunStatus.STOPPED, RunStatus.DIVERGED, 
 def incidents_of(seed: Evidence) -> tuple[Incident, ...]:
     """Incidents of one seed in order of steps.
 
-    Detected in the training loss, the gradient norm, the primary metric and every validation loss; together with what
-    our own monitor recorded while the run went on. Where both saw the same incident, the recorded one counts, because
-    it carries more evidence (layers, learning rate, action taken). A jump of a recorded learning rate just before an
-    incident is named in its evidence. What the monitor watched to the end of the run is
-    not looked at again: it is the same rule.
+    Detected in the training loss, the gradient norm and every validation metric whose direction is known; together with
+    what our own monitor recorded while the run went on. Where both saw the same incident, the recorded one counts,
+    because it carries more evidence (layers, learning rate, action taken). A jump of a recorded learning rate just
+    before an incident is named in its evidence. What the monitor watched to the end of the run is not looked at again:
+    it is the same rule.
     """
     run, roles, primary = seed.run, seed.roles, seed.primary
     found = _detected(run, roles.train_loss, "min") + _detected(run, roles.grad_norm, "min", positive=True)
-    validation_losses = [tag for tag in roles.validation_metrics if tag in roles.losses]
-    for tag in dict.fromkeys((primary.tag, *validation_losses)):
+    for tag in dict.fromkeys((primary.tag, *roles.validation_metrics)):
         mode = primary.mode if tag == primary.tag else mode_of(tag or "")
         found += _detected(run, tag, mode)
     unrecorded = [
