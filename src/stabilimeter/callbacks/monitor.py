@@ -16,6 +16,7 @@ from stabilimeter.callbacks.clock import last_step_done
 from stabilimeter.callbacks.evaluations import Evaluations
 from stabilimeter.callbacks.instruments import Instruments
 from stabilimeter.callbacks.journal import Journal
+from stabilimeter.callbacks.monitored_signals import MonitoredSignals
 from stabilimeter.callbacks.opening import Settings, courses, opened_instruments, opened_journal
 from stabilimeter.callbacks.outlook import ending, planned_steps
 from stabilimeter.callbacks.run_folder import check_writable, run_folder
@@ -37,6 +38,10 @@ class StabilityMonitor(Callback):
 
     The record goes to ``<folder>/stability``: a TensorBoard run, a manifest, incidents. The Trainer's other loggers get
     the same signals, in blocks. With ``fast_dev_run`` everything is measured and nothing is kept.
+
+    `EarlyStopping`, `ModelCheckpoint` and learning-rate schedulers may monitor a signal: at an evaluation, and at the
+    end of an epoch, they find the value of the last step there, in between that of the last flush. Derived signals
+    (``train/loss_var``) can be monitored with one rank only.
 
     With several optimizers every key ends in ``/optimizer_<index>``, and a step is one step of one of them.
 
@@ -91,6 +96,7 @@ class StabilityMonitor(Callback):
         self._instruments: Instruments | None = None
         self._journal: Journal | None = None
         self._evaluations = Evaluations(reserved=())
+        self._monitored: MonitoredSignals | None = None
         self._planned_steps: int | None = None
         self._state: dict[str, Any] = {}
         self._trainer: Any = None
@@ -116,7 +122,9 @@ class StabilityMonitor(Callback):
         found = courses(trainer, pl_module, self._settings.signals)
         self._trainer = trainer
         self._planned_steps = planned_steps(trainer, pl_module)
-        self._evaluations = Evaluations(reserved=[spec.key for course in found for spec in course.specs])
+        keys = [spec.key for course in found for spec in course.specs]
+        self._evaluations = Evaluations(reserved=keys)
+        self._monitored = MonitoredSignals(trainer, keys) or None
         self._instruments = opened_instruments(trainer, pl_module, found, self._settings)
         self._instruments.pause()
         if trainer.is_global_zero:
@@ -164,6 +172,8 @@ class StabilityMonitor(Callback):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note which metrics are old."""
         if self._instruments is not None:
+            if self._monitored is not None:
+                self._flush(combine=True)
             self._evaluations.mark(trainer)
 
     def on_validation_batch_end(self, *_: Any, **__: Any) -> None:
@@ -185,6 +195,8 @@ class StabilityMonitor(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the metrics accumulated over this epoch."""
+        if self._monitored is not None:
+            self._flush(combine=True)
         self._enter_metrics(trainer, self._evaluations.epoch_metrics(trainer))
 
     # Checkpoints
@@ -241,12 +253,15 @@ class StabilityMonitor(Callback):
     def _flush(self, *, combine: bool) -> None:
         if self._instruments is None:
             return
-        blocks = self._instruments.take(combine=combine)
+        blocks = [(i, block) for i, block in enumerate(self._instruments.take(combine=combine)) if block is not None]
         if self._journal is not None:
-            for index, block in enumerate(blocks):
-                if block is not None:
-                    self._journal.enter_block(index, block)
+            entered = [self._journal.enter_block(index, block) for index, block in blocks]
             self._journal.flush()
+        if self._monitored is not None and self._trainer is not None:
+            # only rank 0 derives signals, and ranks must not take different decisions
+            alone = self._journal is not None and self._trainer.world_size == 1
+            for block in entered if alone else [block for _, block in blocks]:
+                self._monitored.publish(self._trainer, block)
         self._instruments.pause()
 
     def _present_state(self) -> dict[str, Any]:
@@ -262,7 +277,7 @@ class StabilityMonitor(Callback):
         if self._journal is not None:
             last_step = last_step_done(trainer) if trainer.global_step else None
             self._journal.close(status, reason, last_step)
-        self._instruments = self._journal = self._trainer = None
+        self._instruments = self._journal = self._trainer = self._monitored = None
         self.on_before_backward = None
 
 
