@@ -11,7 +11,7 @@ from torch._dynamo.utils import counters
 from torchmetrics import MeanMetric
 
 from stabilimeter.callbacks.monitor import StabilityMonitor
-from stabilimeter.callbacks.signals.activations import mean_kurtosis
+from stabilimeter.callbacks.signals.activations import _sampled_rows, mean_kurtosis
 from stabilimeter.callbacks.watched_modules import feature_dimension, watched_modules
 
 SCALARS = ("activation/rms_max", "activation/kurtosis_max", "activation/dead_fraction_max")
@@ -107,6 +107,17 @@ def test_statistics_of_each_module(recorded, seen_class, parts):
     for key, values in zip(SCALARS, expected, strict=True):
         np.testing.assert_allclose(run[key].values, np.nanmax(values, axis=1), rtol=1e-4, err_msg=key)
     assert run["activation/dead_fraction_max"].values[0] == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(("shape", "dimension"), [((20_000, 7), -1), ((300, 40, 7), -1), ((64, 7, 20, 30), 1)])
+def test_rows_of_large_outputs_are_sampled(shape, dimension):
+    output = torch.arange(float(np.prod(shape))).view(shape)
+    rows = _sampled_rows(output, dimension)
+    assert 2000 <= len(rows) <= 4096
+    every = output.movedim(dimension, -1).reshape(-1, 7)
+    assert (torch.isin(rows[:, 0], every[:, 0])).all()
+    assert rows[:, 0].diff().gt(0).all()
+    assert rows[-1, 0] > 0.95 * every[-1, 0]
 
 
 def test_hooks_are_there_only_while_they_are_needed(recorded, probe_class):

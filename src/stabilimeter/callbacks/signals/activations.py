@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
+from stabilimeter.callbacks.gradients import HALF_PRECISION
 from stabilimeter.callbacks.probe import Site
 from stabilimeter.callbacks.sharding import local_part
 from stabilimeter.callbacks.signal import Moment, Reduction, Signal
@@ -15,6 +16,8 @@ from stabilimeter.callbacks.step_view import StepView
 from stabilimeter.callbacks.watched_modules import feature_dimension, watched_modules
 from stabilimeter.records import keys
 from stabilimeter.records.manifest import SignalSpec
+
+_NUM_ROWS = 4096
 
 
 def mean_kurtosis(rows: Tensor) -> Tensor:
@@ -35,6 +38,15 @@ def mean_kurtosis(rows: Tensor) -> Tensor:
     scaled = centred / torch.where(varies, variance, 1.0).sqrt()
     kurtosis = torch.where(varies, scaled.square().square().mean(dim=1, keepdim=True), 0.0)
     return kurtosis.sum() / varies.sum()
+
+
+def _sampled_rows(output: Tensor, dimension: int) -> Tensor:
+    """Features of every so-many-th example and position, about 4096 of them, shape (num_rows, num_features)."""
+    view = output.movedim(dimension, -1)
+    if view.dim() > 2:  # leave out examples before anything is copied
+        view = view[:: min(len(view), math.ceil(output.numel() / view.shape[-1] / _NUM_ROWS))]
+    rows = view.reshape(-1, view.shape[-1])
+    return rows[:: math.ceil(len(rows) / _NUM_ROWS)]
 
 
 class Activations:
@@ -108,11 +120,12 @@ class Activations:
         return see
 
     def _see(self, name: str, dimension: int, output: Tensor) -> None:
-        wide = output if output.dtype == torch.float64 else output.float()
-        rows = wide.movedim(dimension, -1).reshape(-1, wide.shape[dimension])
-        self._mean_squares.setdefault(name, []).append(rows.square().mean())
-        self._kurtoses.setdefault(name, []).append(mean_kurtosis(rows))
-        alive = (rows != 0).any(dim=0)
+        wide = torch.float32 if output.dtype in HALF_PRECISION else output.dtype
+        norm = torch.linalg.vector_norm(output, dtype=wide)
+        self._mean_squares.setdefault(name, []).append(norm.square() / output.numel())
+        self._kurtoses.setdefault(name, []).append(mean_kurtosis(_sampled_rows(output, dimension).to(wide)))
+        others = [d for d in range(output.dim()) if d != dimension % output.dim()]
+        alive = output.ne(0).any(dim=others) if others else output.ne(0)
         before = self._alive.get(name)
         self._alive[name] = alive if before is None or before.shape != alive.shape else alive | before
 
@@ -133,7 +146,8 @@ def kurtosis_per_module(view: StepView) -> Tensor | None:
 
     Features that are outliers for every token precede trouble with low precision (Bondarenko et al. 2021,
     "Understanding and overcoming the challenges of efficient transformer quantization"; He et al. 2024, "Understanding
-    and minimising outlier features in neural network training"). Rows of equal values are left out.
+    and minimising outlier features in neural network training"). Rows of equal values are left out. Of an output with
+    many examples and positions about 4096, evenly spread, are looked at.
     """
     probe = view.probe(Activations)
     return probe.vector(probe.kurtosis())
