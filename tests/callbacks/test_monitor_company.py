@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import LightningModule
-from lightning.pytorch.callbacks import BackboneFinetuning, StochasticWeightAveraging
+from lightning.pytorch.callbacks import BackboneFinetuning, EMAWeightAveraging, StochasticWeightAveraging
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -42,6 +42,18 @@ def test_weight_averaging(recorded, probe_class):
     assert run.status is RunStatus.COMPLETED
     np.testing.assert_allclose(run["update/norm"].values, module.update_norms, rtol=1e-5)
     np.testing.assert_allclose(run["train/loss"].values, module.losses, rtol=1e-5)
+
+
+def test_moving_average_of_the_weights(recorded, probe_class):
+    """Validation runs with the averaged weights; the steps are those of the trained ones."""
+    module = probe_class()
+    run = recorded(module, EMAWeightAveraging(decay=0.5), max_epochs=2, limit_val_batches=2, val_check_interval=5)
+    assert run.status is RunStatus.COMPLETED
+    assert len(module.norms) == 24
+    for key, expected in (("update/norm", module.update_norms), ("grad/norm", module.norms)):
+        np.testing.assert_allclose(run[key].values, expected, rtol=1e-5, err_msg=key)
+    ratios = np.divide(module.update_norms, module.weight_norms)
+    np.testing.assert_allclose(run["update/ratio"].values, ratios, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

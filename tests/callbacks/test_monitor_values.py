@@ -165,6 +165,24 @@ def test_half_precision_gradients_do_not_overflow(recorded, probe_class):
     np.testing.assert_allclose(run.vectors("grad/layer_norms")[1], 102_400.0, rtol=1e-3)
 
 
+@pytest.mark.parametrize(("precision", "rtol"), [("bf16-mixed", 1e-5), ("64-true", 1e-5), ("bf16-true", 0.02)])
+@pytest.mark.parametrize("clip", [None, 0.05])
+def test_precisions(recorded, probe_class, precision, rtol, clip):
+    class InItsOwnType(probe_class):
+        def training_step(self, batch, batch_idx):
+            x, y = batch
+            return super().training_step((x.to(self.dtype), y), batch_idx)
+
+    module = InItsOwnType(lambda p: torch.optim.SGD(p, lr=0.5))
+    check(recorded(module, precision=precision, gradient_clip_val=clip), module, clipped=clip is not None, rtol=rtol)
+
+
+def test_a_module_compiled_in_place(recorded, probe_class):
+    module = probe_class(OPTIMIZERS["adamw with decay"])
+    module.net.compile(backend="eager")
+    check(recorded(module), module)
+
+
 def test_names_of_compiled_submodules_are_those_of_the_source(recorded, probe_class):
     module = probe_class()
     module.net = torch.compile(module.net, backend="eager")
