@@ -108,6 +108,17 @@ def test_verdicts_flips_and_forgetting_by_hand(judged):
     assert found[4].examples.forgetting_events == 10
 
 
+def test_the_first_that_is_worse_in_a_row_is_said(judged, caplog):
+    right = RIGHT[[1, 3, 3, 1, 3, 1]]
+    judged(Scripted(right))
+    said = [record.getMessage() for record in caplog.records if "CheckpointRegression" in record.getMessage()]
+    assert [line.split(":")[1] for line in said] == [" acc 0.4 at step 1", " acc 0.4 at step 4"]
+    assert "worse than the best before, of step 0 (by -0.5, p = 0.002, mcnemar); of 20 examples 10 got lost" in said[0]
+    caplog.clear()
+    judged(Scripted(RIGHT[[1, 2, 1, 2, 1, 5]]))
+    assert not any("CheckpointRegression" in record.getMessage() for record in caplog.records)
+
+
 def test_slices_are_judged_apart(judged):
     right = np.ones((2, N), bool)
     right[1, ::2] = False

@@ -1,5 +1,6 @@
 """What is told of an evaluation and of saved checkpoints: record, loggers, TensorBoard."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from stabilimeter.stats.checkpoint_verdict import Verdict
 TAG = "checkpoint"
 """Of the texts."""
 
+_logger = logging.getLogger(__name__)
+_NO_MARKDOWN = str.maketrans("", "", "*`")
 _SIGNS = {Verdict.BETTER: 1.0, Verdict.SAME: 0.0, Verdict.WORSE: -1.0}
 
 
@@ -44,6 +47,7 @@ class CheckpointReport:
     def __init__(self, folder: Path | None, trainer: Trainer) -> None:
         self._folder = folder
         self._trainer: Any = trainer
+        self._was_worse = False
         self.record = None if folder is None else folder / RECORD_DIR
 
     def open(self, last_step: int | None) -> CheckpointLog:
@@ -68,7 +72,14 @@ class CheckpointReport:
             point_at_last_healthy(self.record, saved)
 
     def log(self, evaluation: Evaluation) -> None:
-        """Give loggers and TensorBoard a few numbers, and a sentence where the evaluation is not the same as before."""
+        """Give loggers and TensorBoard a few numbers, and a sentence where the evaluation is not the same as before.
+
+        The first of several that are worse in a row is said on the terminal too.
+        """
+        is_worse = evaluation.verdict is Verdict.WORSE
+        if is_worse and not self._was_worse:
+            _logger.warning("CheckpointRegression: %s", evaluation_text(evaluation).translate(_NO_MARKDOWN))
+        self._was_worse = is_worse
         if self._folder is None:
             return
         scalars = _scalars(evaluation)
