@@ -145,3 +145,14 @@ def test_an_odd_batch_that_only_all_seeds_together_show_is_one_event(build):
 
 def test_the_same_batches_without_the_odd_one_show_nothing(build):
     assert not any(at(seed, "loss") for seed in seeds(*heavy_batches(build, 5, odd=False)))
+
+
+@pytest.mark.parametrize("tag", ["lr", "train/learning_rate", "optim/lr"])
+def test_a_jump_of_a_recorded_learning_rate_is_named(build, tag):
+    rates = np.full(build.n_steps, 1e-3)
+    rates[500:] = 1e-2
+    flat = np.full(build.n_steps, 1e-3)
+    jumped, calm = (build.foreign(3, loss=spiked(build, 3, 502), **{tag: build.points(lr)}) for lr in (rates, flat))
+    named, unnamed = seeds(jumped, calm)
+    assert named.incidents[0].evidence["learning_rate_jump"] == {"step": 500, "before": 1e-3, "after": 1e-2}
+    assert "learning_rate_jump" not in unnamed.incidents[0].evidence

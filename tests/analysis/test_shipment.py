@@ -47,9 +47,14 @@ def test_of_those_alike_the_one_that_has_forgotten_least(log, tmp_path):
     ship, _ = shipment(log(*evaluations), tmp_path)
     assert (ship.step, ship.path) == (1, "step=1.ckpt")  # 0.015 behind, within two standard errors of 0.01
     assert ship.reason == (
-        "acc 0.885, which noise does not tell from the best, 0.9 at step 3; 3 examples forgotten, 6 there; "
+        "acc 0.885, which noise does not tell from the best, 0.9 at step 3; examples forgotten: 3, there 6; "
         "1 of 4 later evaluations are worse"
     )
+
+
+def test_of_equals_the_first_is_the_best(log, tmp_path):
+    equals = (evaluation(1, 0.9, forgotten=2), evaluation(2, 0.9, best_step=1, best=0.9, forgotten=2))
+    assert shipment(log(*equals), tmp_path)[0].reason == "acc 0.9, the best of its healthy checkpoints"
 
 
 def test_what_noise_tells_apart_is_not_shipped(log, tmp_path):

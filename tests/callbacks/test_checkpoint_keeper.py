@@ -175,6 +175,20 @@ def test_files_from_before_count_as_healthy(fit, tmp_path):
     assert not is_finite(tmp_path / "ckpt" / "sick-mine.ckpt")
 
 
+def test_after_an_exception_no_other_rank_is_asked(fit, tmp_path, monkeypatch):
+    class SavesLast(ModelCheckpoint):
+        def on_exception(self, trainer, module, exception):
+            for name in ("reduce_boolean_decision", "broadcast"):
+                monkeypatch.setattr(trainer.strategy, name, lambda *_, **__: pytest.fail("the other ranks are gone"))
+            trainer.save_checkpoint(tmp_path / "ckpt" / "last.ckpt")
+
+    saver = SavesLast(tmp_path / "ckpt", save_last=True, every_n_train_steps=1)
+    with pytest.warns(UserWarning, match=SICK), pytest.raises(RuntimeError, match="the end"):
+        fit(Turn(nan_at=5, raise_at=7), saver=saver)
+    assert is_finite(tmp_path / "ckpt" / "last.ckpt")
+    assert step_of(tmp_path / "ckpt" / "sick-last.ckpt") == 7
+
+
 def test_who_saves_does_not_matter(fit, tmp_path):
     class Saves(Turn):
         def on_train_batch_end(self, trainer, *_):

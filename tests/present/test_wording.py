@@ -121,3 +121,11 @@ def test_what_a_guard_did_is_told_as_an_action(action, evidence, end_step, words
     evidence = {"action": action, "series": "train/loss", **evidence}
     incident = Incident(Kind.SPIKE, 7, end_step, 9.0, 1.0, 0.1, f"guard/{action}", evidence=evidence)
     assert incident_in_words(incident) == words
+
+
+def test_a_jump_of_the_learning_rate_is_told_with_what_followed():
+    spike = Incident(Kind.SPIKE, 7, 7, 9.0, 1.0, 0.1)
+    jump = {"step": 6, "before": 0.001, "after": 0.01}
+    assert incident_in_words(spike) == "spiked to 9.00, 1.00 expected (80 x noise)"
+    told = incident_in_words(replace(spike, evidence={"learning_rate_jump": jump}))
+    assert told == "spiked to 9.00, 1.00 expected (80 x noise), after the learning rate was raised from 0.001 to 0.01"

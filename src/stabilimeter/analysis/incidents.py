@@ -14,28 +14,36 @@ from stabilimeter.stats.band import aligned
 from stabilimeter.stats.common_outliers import MIN_SEEDS, common_outliers
 from stabilimeter.stats.detection import detect
 from stabilimeter.stats.incident import Incident, Kind
+from stabilimeter.stats.rate_jump import RATE_JUMP, jump_behind, rate_jumps
 from stabilimeter.stats.shared import shared_steps
 
 NEVER_SHARED = frozenset({Kind.NONFINITE, Kind.DIVERGENCE, Kind.COLLAPSE})
 WATCHED = frozenset({keys.LOSS, keys.GRAD_NORM})
+RATE_NAMES = ("lr", "learning_rate")
+"""What others call a recorded learning rate, after the last slash."""
+
 CLOSED = frozenset({RunStatus.COMPLETED, RunStatus.STOPPED, RunStatus.DIVERGED, RunStatus.FAILED})
 
 
 def incidents_of(seed: Evidence) -> tuple[Incident, ...]:
     """Incidents of one seed in order of steps.
 
-    Detected in the training loss, the gradient norm, the primary metric and every validation loss; together with what
-    our own monitor recorded while the run went on. Where both saw the same incident, the recorded one counts, because
-    it carries more evidence (layers, learning rate, action taken). What the monitor watched to the end of the run is
-    not looked at again: it is the same rule.
+    Detected in the training loss, the gradient norm and every validation metric whose direction is known; together with
+    what our own monitor recorded while the run went on. Where both saw the same incident, the recorded one counts,
+    because it carries more evidence (layers, learning rate, action taken). A jump of a recorded learning rate just
+    before an incident is named in its evidence. What the monitor watched to the end of the run is not looked at again:
+    it is the same rule.
     """
     run, roles, primary = seed.run, seed.roles, seed.primary
     found = _detected(run, roles.train_loss, "min") + _detected(run, roles.grad_norm, "min", positive=True)
-    validation_losses = [tag for tag in roles.validation_metrics if tag in roles.losses]
-    for tag in dict.fromkeys((primary.tag, *validation_losses)):
+    for tag in dict.fromkeys((primary.tag, *roles.validation_metrics)):
         mode = primary.mode if tag == primary.tag else mode_of(tag or "")
         found += _detected(run, tag, mode)
-    unrecorded = [incident for incident in found if not any(_same(incident, known) for known in run.incidents)]
+    unrecorded = [
+        _with_rate_jump(run, incident)
+        for incident in found
+        if not any(_same(incident, known) for known in run.incidents)
+    ]
     return tuple(sorted([*run.incidents, *unrecorded], key=lambda incident: (incident.step, incident.key)))
 
 
@@ -104,6 +112,18 @@ def _detected(run: Run, tag: str | None, mode: str | None, *, positive: bool | N
     if tag is None or mode is None or series.values.size == 0 or _was_watched(run, tag):
         return []
     return detect(series.steps.tolist(), series.values.tolist(), mode=mode, positive=positive, key=tag)
+
+
+def _with_rate_jump(run: Run, incident: Incident) -> Incident:
+    """The incident, and in its evidence the jump of the recorded learning rate that it follows, if it does."""
+    steps = series_of(run, incident.key).steps
+    interval = float(np.median(np.diff(steps))) if steps.size > 1 else 1.0
+    for tag in run:
+        if tag.split("/optimizer_")[0] == keys.OPTIM_LR or tag.rsplit("/", 1)[-1] in RATE_NAMES:
+            jump = jump_behind(rate_jumps(run[tag].steps.tolist(), run[tag].values.tolist()), incident.step, interval)
+            if jump is not None:
+                return replace(incident, evidence={**incident.evidence, RATE_JUMP: jump._asdict()})
+    return incident
 
 
 def _was_watched(run: Run, tag: str) -> bool:

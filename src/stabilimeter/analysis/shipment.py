@@ -84,7 +84,7 @@ def shipment(log: CheckpointLog, run_dir: Path) -> tuple[Shipment | None, str | 
 
     alike = [pair for pair in judged if is_alike(pair[1])]
     if all(_forgotten(evaluation) is not None for _, evaluation in alike):
-        saved, chosen = min(alike, key=lambda pair: (_forgotten(pair[1]), sign * pair[1].value, -pair[1].step))
+        saved, chosen = min(alike, key=lambda pair: (_forgotten(pair[1]), sign * pair[1].value, pair[1].step))
     else:
         saved, chosen = min(alike, key=lambda pair: (sign * pair[1].value, pair[1].step))
     return Shipment(saved.path, saved.step, chosen.value, _why(chosen, best, log.evaluations)), None
@@ -96,7 +96,7 @@ def _why(chosen: Evaluation, best: Evaluation, evaluations: Sequence[Evaluation]
         parts[0] += ", the best of its healthy checkpoints"
     else:
         parts[0] += f", which noise does not tell from the best, {best.value:.4g} at step {best.step}"
-        parts.append(f"{_forgotten(chosen)} examples forgotten, {_forgotten(best)} there")
+        parts.append(f"examples forgotten: {_forgotten(chosen)}, there {_forgotten(best)}")
     worse = sum(one.verdict is Verdict.WORSE for one in evaluations if one.step > chosen.step)
     if worse:
         parts.append(f"{worse} of {sum(one.step > chosen.step for one in evaluations)} later evaluations are worse")

@@ -55,6 +55,7 @@ class CheckpointKeeper:
         self._on_saved = on_saved
         self._on_healthy = on_healthy
         self._is_sick = False
+        self._is_alone = False
         self._sick: set[str] = set()
         self._held: list[str] = []
         self._pending: SavedCheckpoint | None = None
@@ -70,6 +71,10 @@ class CheckpointKeeper:
         self._strategy.save_checkpoint = self._guarded_save
         self._strategy.remove_checkpoint = self._guarded_remove
 
+    def stop_asking(self) -> None:
+        """Decide without the other ranks from now on: after an exception they may be gone, and asking would hang."""
+        self._is_alone = True
+
     def remove(self) -> None:
         """Wait for what is still being written, and give the strategy its own methods back."""
         if "save_checkpoint" not in vars(self._strategy):
@@ -82,12 +87,17 @@ class CheckpointKeeper:
 
     def _guarded_save(self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any = None) -> None:
         unhealthy = self._health(checkpoint)
-        is_healthy = bool(self._strategy.reduce_boolean_decision(not unhealthy, all=True))
+        is_healthy = not unhealthy
+        if not self._is_alone:
+            is_healthy = bool(self._strategy.reduce_boolean_decision(is_healthy, all=True))
         if not is_healthy and not unhealthy:
             unhealthy = ("not healthy on another rank",)
         self._settle()
         asked = str(filepath)
-        path = asked if is_healthy or not self._strategy.broadcast(self._is_protected(asked)) else _sick_name(asked)
+        is_protected = not is_healthy and self._is_protected(asked)
+        if not self._is_alone:
+            is_protected = self._strategy.broadcast(is_protected)
+        path = _sick_name(asked) if is_protected else asked
         self._save(checkpoint, type(filepath)(path), storage_options=storage_options)
         if self._trainer.is_global_zero:
             self._told(path, None if path == asked else asked, unhealthy)

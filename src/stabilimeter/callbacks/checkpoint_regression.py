@@ -320,6 +320,8 @@ class CheckpointRegression(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Stay between whoever saves and the strategy: `ModelCheckpoint` may save after this."""
         self._collector = None
+        if self._keeper is not None:
+            self._keeper.stop_asking()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Give the strategy its methods back."""

@@ -11,12 +11,14 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 
+from stabilimeter.callbacks.circumstances import Circumstances
 from stabilimeter.callbacks.derived_columns import DerivedColumns
 from stabilimeter.callbacks.logger_blocks import write_to_loggers
 from stabilimeter.callbacks.signal import DerivedSignal
 from stabilimeter.callbacks.step_evidence import StepEvidence
 from stabilimeter.callbacks.track import Block
 from stabilimeter.callbacks.watch import Watch
+from stabilimeter.records import keys
 from stabilimeter.records.manifest import RunStatus
 from stabilimeter.records.writer import RunWriter
 from stabilimeter.stats.detection import SETTLING_POINTS
@@ -56,6 +58,7 @@ class Journal:
         self._monitor = monitor
         self._mode = mode
         self._watch = Watch()
+        self._circumstances = Circumstances()
         self._last: dict[str, tuple[int, float]] = {}
         self._has_warned = False
 
@@ -68,13 +71,24 @@ class Journal:
             for key, step, vector in block.vectors:
                 self._writer.write_vector(key, step, vector, times.get(step))
         write_to_loggers(self._loggers, block)
+        over: list[tuple[str, list[Incident]]] = []
         for column, key in enumerate(block.keys):
+            is_rate = key.split("/optimizer_")[0] == keys.OPTIM_LR
             rows = np.flatnonzero(block.measured[:, column])
-            if key in self._watched and len(rows):
-                steps, values = block.steps[rows].tolist(), block.values[rows, column].tolist()
-                self._last[key] = (steps[-1], values[-1])
-                evidence = partial(self._evidence_of_row, optimizer_index, block, rows)
-                self._report(self._watch.extend(key, steps, values, evidence, positive=self._watched[key]), key)
+            if not len(rows) or not (is_rate or key in self._watched):
+                continue
+            steps, values = block.steps[rows].tolist(), block.values[rows, column].tolist()
+            if is_rate:
+                self._circumstances.extend_rates(key, steps, values)
+                continue
+            self._last[key] = (steps[-1], values[-1])
+            evidence = partial(self._evidence_of_row, optimizer_index, block, rows)
+            over.append((key, self._watch.extend(key, steps, values, evidence, positive=self._watched[key])))
+            for incident in (*over[-1][1], self._watch.going_on(key)):
+                if incident is not None:
+                    self._circumstances.note(incident)
+        for key, incidents in over:
+            self._report(incidents, key)
         return block
 
     def enter_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -126,6 +140,7 @@ class Journal:
         return {
             "derived": [columns.state_dict() for columns in self._derived],
             "watch": self._watch.state_dict(),
+            "circumstances": self._circumstances.state_dict(),
             "last": self._last,
         }
 
@@ -134,6 +149,7 @@ class Journal:
         for columns, past in zip(self._derived, state["derived"], strict=False):
             columns.load_state_dict(past)
         self._watch.load_state_dict(state["watch"])
+        self._circumstances.load_state_dict(state["circumstances"])
         self._last = dict(state["last"])
 
     def _with_derived(self, optimizer_index: int, block: Block) -> Block:
@@ -158,7 +174,8 @@ class Journal:
         """Record the incidents that are over, and warn once: at the first that is bad, over or still going on."""
         for incident in incidents:
             if self._writer is not None:
-                self._writer.write_incident(incident)
+                evidence = {**incident.evidence, **self._circumstances.of(incident)}
+                self._writer.write_incident(replace(incident, evidence=evidence))
         if self._has_warned:
             return
         nonfinite = self._watch.first_nonfinite

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from stabilimeter.analysis.summary import GroupMetric
 from stabilimeter.present.guard_action import guard_action, subject
 from stabilimeter.stats.incident import Incident, Kind
+from stabilimeter.stats.rate_jump import RATE_JUMP
 
 MISSING = "-"
 """Stands where a number is undefined or was not measured."""
@@ -122,13 +123,15 @@ def incident_in_words(incident: Incident) -> str:
         Kind.COLLAPSE: f"collapsed to {value}",
         Kind.OUTLIER_SEED: f"was far from its siblings, as far as {value}",
     }[incident.kind]
+    jump = incident.evidence.get(RATE_JUMP)
+    after = "" if jump is None else f", after the learning rate was raised from {jump['before']:g} to {jump['after']:g}"
     if not math.isfinite(incident.baseline):
-        return happened
+        return happened + after
     size = size_in_noise(incident)
     if not math.isfinite(size):
-        return f"{happened}, {expected} expected"
+        return f"{happened}, {expected} expected{after}"
     times = f"{number(size, 2)}" if size < 9999 else "over 10,000"
-    return f"{happened}, {expected} expected ({times} x noise)"
+    return f"{happened}, {expected} expected ({times} x noise){after}"
 
 
 def size_in_noise(incident: Incident) -> float:
