@@ -16,7 +16,8 @@ def test_verdicts_flips_slices_and_the_one_to_ship(tmp_path, browser):
         page.open("checkpoints")
         page.find(".judged canvas").first.wait_for()
         facts = page.text("dl.course")
-        assert "3, of which 1 worse than the best before, beyond noise" in facts
+        headline = "val/acc: 1 of 3 judged evaluations worse than the best before, beyond noise"
+        assert page.text("h1.headline") == headline
         assert "checkpoints/good.ckpt (step 40)" in facts
         assert "checkpoints/last.ckpt (head.weight is nan)" in facts
         assert page.painted(".judged canvas", GREEN) > 20

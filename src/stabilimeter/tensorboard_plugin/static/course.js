@@ -5,12 +5,13 @@ import {lineChart} from './chart.js';
 import {STATES, VERDICTS, colors, themed} from './palette.js';
 
 function facts(course) {
-  const {n_worse: worse, n_judged: judged, last_healthy: healthy, ship} = course;
+  const {last_healthy: healthy, ship} = course;
   const unhealthy = course.saved.filter((one) => one.unhealthy);
-  const told = [['evaluations judged', `${judged}, of which ${worse} worse than the best before, beyond noise`]];
+  const told = [];
   if (ship) told.push(['the one to ship', `${ship.path} (step ${ship.step}): ${ship.reason}`]);
   if (healthy) told.push(['last healthy', `${healthy.path} (step ${healthy.step})`]);
   if (unhealthy.length) told.push(['not healthy', unhealthy.map((one) => `${one.path} (${one.unhealthy})`).join(', ')]);
+  if (!told.length) return '';
   return h('dl', {class: 'facts course'}, told.map(([name, value]) => [h('dt', {}, name), h('dd', {}, value)]));
 }
 
@@ -69,7 +70,6 @@ export function drawCourse(host, shown, answer) {
   const parts = h('section', {class: 'judged'});
   host.append(parts);
   parts.append(
-    h('h2', {}, 'Judged checkpoints'),
     judged.length > 1 && h('div', {class: 'controls'}, select('Seed', judged.map((one) => (
       {value: one.path, text: `${STATES[one.state].glyph} ${one.name}`})), run, (path) => again({course: path}), {id: 'course'})),
     facts(course),
