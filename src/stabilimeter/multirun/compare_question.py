@@ -34,13 +34,20 @@ class CompareQuestion:
 
         Args:
             runs: Folders of all runs so far, in the order of the sweep.
+
+        Raises:
+            SystemExit: if it is not known by what to judge; the runs so far are kept.
         """
         from stabilimeter.analysis.paired_arms import paired_answer
+        from stabilimeter.analysis.recipe_error import RecipeError
         from stabilimeter.multirun.screen import is_rank_zero
         from stabilimeter.records.run import read_run
 
         found = [read_run(folder) for folder in runs]
-        answer = paired_answer(found, self.n_max, metric=self.metric, margin=self.margin)
+        try:
+            answer = paired_answer(found, self.n_max, metric=self.metric, margin=self.margin)
+        except RecipeError as error:
+            raise SystemExit(str(error)) from error
         if answer is None:
             return False
         if is_rank_zero():
