@@ -417,3 +417,20 @@ def test_what_the_guard_did_stands_at_the_incident_that_it_answered(tmp_path):
         facts = {fact["name"]: fact["value"] for fact in window["facts"]}
         assert facts.get("action taken") == (words if step == 300 else None), (step, kind)
         assert window["signals"][0]["tag"] == "train/loss"
+
+
+def test_runs_of_an_exported_chart_are_shown_and_followed(tmp_path):
+    def export(n):
+        head = ",".join(["Step", *(f"{run} - loss{edge}" for run in "ab" for edge in ("", "__MIN", "__MAX"))])
+        rows = [",".join([str(step), *[f"{2 / (step + 1)}"] * 3, *[f"{3 / (step + 1)}"] * 3]) for step in range(n)]
+        (tmp_path / "chart.csv").write_text("\n".join([head, *rows]) + "\n")
+
+    export(60)
+    tab = Tab(tmp_path)
+    assert tab.wait()["error"] is None
+    (group,) = tab.get("overview")["groups"]
+    assert len(group["seeds"]) == 2
+    export(80)
+    version = tab.get("status")["version"]
+    assert tab.wait(lambda status: status["version"] > version)["error"] is None
+    assert tab.get("curves", group=group["label"], tag="loss")["band"]["steps"][-1] == 79

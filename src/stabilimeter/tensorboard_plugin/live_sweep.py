@@ -19,6 +19,7 @@ from stabilimeter.records.discovery import find_runs
 from stabilimeter.records.manifest import RECORD_DIR
 from stabilimeter.records.record_error import RecordError
 from stabilimeter.records.run import Run
+from stabilimeter.records.run_source import RunSource
 from stabilimeter.records.sweep import RunGroup, Sweep, read_sweep
 from stabilimeter.tensorboard_plugin.question import QuestionError
 from stabilimeter.tensorboard_plugin.unscored import unscored_group
@@ -225,10 +226,15 @@ def _files(folder: Path) -> Files:
     """The files that each run is read from, as they are now."""
     found = {}
     for source in find_runs(folder):
-        record = source.path / RECORD_DIR
-        files = source.event_files()
-        if record.is_dir():
-            files += [entry for entry in record.iterdir() if entry.suffix in (".json", ".jsonl")]
-        states = [(str(file), file.stat()) for file in sorted(files)]
+        states = [(str(file), file.stat()) for file in sorted(_read_from(source))]
         found[source.path] = tuple((name, state.st_size, state.st_mtime_ns) for name, state in states)
     return found
+
+
+def _read_from(source: RunSource) -> list[Path]:
+    if source.exported is not None:  # its path is a name; the exports of a folder are read together
+        place = source.path.parent
+        return [place] if place.is_file() else list(place.glob("*.csv"))
+    record = source.path / RECORD_DIR
+    own = [entry for entry in record.iterdir() if entry.suffix in (".json", ".jsonl")] if record.is_dir() else []
+    return source.event_files() + own
