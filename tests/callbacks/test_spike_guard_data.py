@@ -22,18 +22,23 @@ def dataset() -> TensorDataset:
 
 
 class Learner(LightningModule):
-    """Keeps the numbers of its batches; the loss is 1000 times too large at the steps ``bad_at``."""
+    """Keeps the numbers of its batches; the loss is 1000 times too large at the steps ``bad_at``.
 
-    def __init__(self, loader, bad_at=()):
+    From step ``turns_at`` on it is a little too large, by less than its noise.
+    """
+
+    def __init__(self, loader, bad_at=(), turns_at=10_000):
         super().__init__()
         self.net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
-        self.loader, self.bad_at = loader, bad_at
+        self.loader, self.bad_at, self.turns_at = loader, bad_at, turns_at
         self.seen = []
 
     def training_step(self, batch, batch_idx):
         x, y, index = batch
         self.seen.append(int(index[0]) // BATCH)
         loss = nn.functional.mse_loss(self.net(x), y)
+        if self.trainer.global_step >= self.turns_at:
+            loss = loss + 0.3
         return loss * 1000.0 if self.trainer.global_step in self.bad_at else loss
 
     def configure_optimizers(self):
@@ -45,9 +50,9 @@ class Learner(LightningModule):
 
 @pytest.fixture
 def fitted(make_trainer):
-    def fit(sampler, *callbacks, bad_at=(), **kwargs):
+    def fit(sampler, *callbacks, bad_at=(), turns_at=10_000, **kwargs):
         torch.manual_seed(1)
-        module = Learner(DataLoader(dataset(), batch_size=BATCH, sampler=sampler), bad_at)
+        module = Learner(DataLoader(dataset(), batch_size=BATCH, sampler=sampler), bad_at, turns_at)
         make_trainer(*callbacks, limit_val_batches=0, **kwargs).fit(module)
         return module
 
@@ -137,3 +142,11 @@ def test_batches_that_a_worker_has_fetched_come_first():
     sampler.draw_again([2, 3], 4)
     seen += [int(batch[0]) // 4 for batch in loader]
     assert seen == [0, 1, 2, 3, 4, 5, 6, 2, 3, 7]
+
+
+@pytest.mark.parametrize(("turns_at", "restored"), [(10_000, 170), (150, 150)])
+def test_a_state_in_which_the_loss_was_turning_is_not_a_healthy_one(fitted, turns_at, restored):
+    keeper = guard()
+    fitted(range(NUM_BATCHES * BATCH), keeper, bad_at=[189], turns_at=turns_at, max_epochs=4)
+    assert [action.step for action in keeper.actions] == [189]  # no single step stood out before
+    assert keeper.actions[0].evidence["restored_step"] == restored

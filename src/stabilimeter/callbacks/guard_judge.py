@@ -27,8 +27,8 @@ class Judge:
 
     @property
     def is_calm(self) -> bool:
-        """Whether no incident is open."""
-        return all(state.episode is None for state in self._states.values())
+        """Whether no incident is open, not even a slow one that no single step shows."""
+        return all(detection.finish(state) is None for state in self._states.values())
 
     def findings(self, step: int, *, loss: float | None, norm: float | None) -> list[Incident]:
         """What is out of the ordinary at this step, one incident of a single point per series; the loss first.

@@ -61,7 +61,8 @@ class Snapshots:
     """The last two snapshots. Training goes back to the one that has proved healthy.
 
     A loss shows late that the weights have gone wrong, so a snapshot counts only once a whole interval without a
-    flagged step has followed. Until the first one has, the state in which training started counts.
+    flagged step has followed, and the next state is a calm one too. Until the first one has, the state in which
+    training started counts.
     """
 
     def __init__(self, first: Snapshot) -> None:
@@ -81,7 +82,8 @@ class Snapshots:
             last_flagged: Number of the last step that was flagged, if any was.
         """
         candidate = self._candidate
-        if candidate is not None and (last_flagged is None or last_flagged < candidate.step):
+        unflagged = candidate is not None and (last_flagged is None or last_flagged < candidate.step)
+        if candidate is not None and unflagged and snapshot is not None:
             self._healthy = candidate
         self._candidate = snapshot
 
