@@ -240,6 +240,25 @@ def test_interrupted_and_resumed_is_uninterrupted(make_trainer, tmp_path):
     assert sum('"kind": "evaluation"' in line for line in lines) == 6  # none told twice
 
 
+@pytest.mark.filterwarnings("ignore:Checkpoint directory", "ignore:You.re resuming from a checkpoint")
+def test_an_evaluation_after_the_checkpoint_at_its_step_is_recalled_from_the_record(make_trainer, tmp_path):
+    def fit(steps, **resume):
+        saver = ModelCheckpoint(tmp_path / "ckpt", filename="{step}", every_n_train_steps=3, save_top_k=-1)
+        trainer = make_trainer(
+            CheckpointRegression("acc", "max"), saver, max_epochs=-1, max_steps=steps, val_check_interval=1,
+            enable_checkpointing=True, num_sanity_val_steps=0,
+        )  # fmt: skip
+        trainer.fit(Scripted(), **resume)
+        return read_checkpoints(tmp_path / "stability")[0].evaluations
+
+    whole = fit(5)
+    resumed = fit(5, ckpt_path=tmp_path / "ckpt" / "step=3.ckpt")  # saved before the third evaluation
+    assert [evaluation.step for evaluation in resumed] == [0, 1, 2, 3, 4]
+    assert resumed[3].against_best == whole[3].against_best  # p knows of three candidates
+    assert resumed[3].drawdown == whole[3].drawdown
+    assert resumed[3].against_previous.step == 1  # the third is not known example by example
+
+
 def test_a_second_fit_goes_on_and_a_new_one_begins_anew(make_trainer, tmp_path):
     module, regression = Scripted(), CheckpointRegression("acc", "max")
     trainer = make_trainer(regression, max_epochs=-1, max_steps=2, val_check_interval=1)

@@ -163,7 +163,12 @@ class CheckpointRegression(Callback):
             self._examples.forget()
         self._state = {}
         if trainer.is_global_zero:
-            log = self._report.open(last_step_done(trainer) if trainer.global_step else None)
+            last_step = last_step_done(trainer) if trainer.global_step else -1
+            log = self._report.open(last_step)
+            known = -1 if self._judge.last_step is None else self._judge.last_step
+            for evaluation in log.evaluations:
+                if known < evaluation.step <= last_step and evaluation.monitor == self._monitor:
+                    self._judge.recall(evaluation.step, evaluation.value)
             if self._keeper is not None:
                 sick = {full_path(saved.path, self._folder or "") for saved in log.saved if saved.unhealthy}
                 last = log.last_healthy if trainer.global_step else None

@@ -50,14 +50,14 @@ class CheckpointReport:
         self._was_worse = False
         self.record = None if folder is None else folder / RECORD_DIR
 
-    def open(self, last_step: int | None) -> CheckpointLog:
-        """Leave what was told up to ``last_step`` (nothing if None: the run starts anew), and return all there was."""
+    def open(self, last_step: int) -> CheckpointLog:
+        """Leave what was told up to ``last_step`` (-1 for a run that starts anew), and return all there was."""
         if self.record is None:
             return CheckpointLog()
         self.record.mkdir(parents=True, exist_ok=True)
         log, _ = read_checkpoints(self.record)
-        drop_checkpoints_after(self.record, -1 if last_step is None else last_step)
-        if last_step is None:
+        drop_checkpoints_after(self.record, last_step)
+        if last_step < 0:
             (self.record / LAST_HEALTHY_FILE).unlink(missing_ok=True)
         return log
 

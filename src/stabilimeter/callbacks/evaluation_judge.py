@@ -120,6 +120,14 @@ class EvaluationJudge:
         self._previous = present
         return Judgement(against_best, against_previous, behind, examples, slices)
 
+    def recall(self, step: int, value: float) -> None:
+        """Take in an evaluation that only the record knows: it followed the checkpoint that was resumed, at its step.
+
+        Its outcomes are lost, so the best and the previous one stay those that are known example by example.
+        """
+        self._steps.append(step)
+        self._values.append(value)
+
     def _is_better(self, value: float, other: float) -> bool:
         return value > other if self._rule.mode == "max" else value < other
 
