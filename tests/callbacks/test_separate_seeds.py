@@ -117,9 +117,10 @@ def test_samplers_with_a_generator_are_seeded_too(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_second_fit_repeats_the_first(tmp_path):
+def test_a_second_fit_on_the_same_datamodule_has_the_seeds_of_its_own_callback(tmp_path):
     data = Chance()
-    assert seen(tmp_path, data)["order"] == seen(tmp_path, data)["order"]
+    orders = [seen(tmp_path, data, order=order)["order"] for order in (1, 1, 2)]
+    assert orders[0] == orders[1] != orders[2]
 
 
 class Augmented(Chance):

@@ -1,6 +1,6 @@
 """A seed of its own for each source of chance in a training run."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -40,6 +40,7 @@ class SeparateSeeds(Callback):
     def __init__(self, init: int, order: int, noise: int) -> None:
         super().__init__()
         self._init, self._order, self._noise = init, order, noise
+        self._let_go: Callable[[], None] | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """After the datamodule's ``setup``, before the module's: seeds the weights, takes hold of the loader.
@@ -57,14 +58,27 @@ class SeparateSeeds(Callback):
                 "SeparateSeeds needs train_dataloader of a datamodule or of the module: loaders given to Trainer.fit "
                 "are out of its reach"
             )
-        if not isinstance(source.train_dataloader, partial):  # a second fit finds the first one's hold
-            # The instance, not the class: Lightning calls the hook between making the loader and drawing from it.
-            source.train_dataloader = partial(self._seeded, source.train_dataloader)
+        # Of the instance, not the class: no hook of a callback lies between making a loader and drawing from it.
+        self._let_go = partial(setattr, source, "train_dataloader", source.train_dataloader)
+        source.train_dataloader = partial(self._seeded, source.train_dataloader)
         seed_everything(self._init, workers=True, verbose=False)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Seeds what is random during training."""
         seed_everything(self._noise, workers=True, verbose=False)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Lets go of the loader."""
+        self._release()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Lets go of the loader."""
+        self._release()
+
+    def _release(self) -> None:
+        if self._let_go is not None:
+            self._let_go()
+            self._let_go = None
 
     def _seeded(self, make: Any) -> Any:
         loaders = make()
