@@ -7,7 +7,8 @@ from scipy.stats import norm, rankdata
 
 from stabilimeter.stats.detection import detect, finish, start, step
 from stabilimeter.stats.incident import Kind
-from stabilimeter.stats.setback import Setback, followed, over, passed, threshold
+from stabilimeter.stats.setback import Setback, followed, over, threshold
+from stabilimeter.stats.setback_stretch import passed
 
 LIMIT = threshold(1e-4)
 
@@ -124,11 +125,9 @@ def test_unit_and_origin_do_not_matter(factor, offset):
     assert (moved.alarmed, moved.since, moved.total) == (True, after(series).since, after(series).total)
 
 
-@pytest.mark.parametrize("length", [1, 5, 8, 64])
-def test_many_at_once_are_the_same(length):
-    series = noise(8, 600)
-    series[200:260] += 0.4
-    steps, values = list(range(600)), series.tolist()
+def events_of_many_at_once(series, length: int) -> int:
+    """How often an alarm was raised or over; after each, the state is that of one value after the other."""
+    steps, values = list(range(len(series))), [float(value) for value in series]
     one, many, at = Setback(), Setback(), 0
     states = []
     for place, value in enumerate(values):
@@ -136,8 +135,8 @@ def test_many_at_once_are_the_same(length):
         states.append(one)
         one = Setback() if over(one, LIMIT) else one
     events = 0
-    while at < 600:
-        end = min(at + length, 600)
+    while at < len(values):
+        end = min(at + length, len(values))
         count, many = passed(many, steps[at:end], values[at:end], LIMIT)
         at += count
         if at < end:
@@ -145,4 +144,27 @@ def test_many_at_once_are_the_same(length):
             at += 1
         assert many == states[at - 1]
         many = Setback() if over(many, LIMIT) else many
-    assert events == 2  # it began, it was over
+    return events
+
+
+@pytest.mark.parametrize("length", [1, 5, 8, 64, 600])
+def test_many_at_once_are_the_same(length):
+    series = noise(8, 600)
+    series[200:260] += 0.4
+    assert events_of_many_at_once(series, length) == 2  # it began, it was over
+
+
+@pytest.mark.parametrize(
+    ("series", "events"),
+    [
+        (np.round(noise(9, 600), 1), 0),  # ties
+        (np.where(np.random.default_rng(10).random(600) < 0.7, 1.0, noise(10, 600)), 0),  # mostly one value
+        (lfilter([1.0], [1.0, -0.95], noise(11, 600)), 0),
+        (1.0 + 0.001 * np.arange(600.0), 0),  # the sum is high and nothing is visible
+        (3.0 * np.exp(-np.arange(600) / 60) + noise(12, 600), 0),
+        (np.cumsum(np.random.default_rng(13).standard_t(2, 600)), None),
+    ],
+)
+def test_many_at_once_are_the_same_for_other_shapes(series, events):
+    found = events_of_many_at_once(series, 200)
+    assert events is None or found == events

@@ -18,17 +18,16 @@ from numpy.typing import NDArray
 from stabilimeter.stats import slow_worsening, tail
 from stabilimeter.stats.detection_state import State
 from stabilimeter.stats.episode import Rule
+from stabilimeter.stats.ranked_rows import middles_and_scales
 from stabilimeter.stats.window import (
     CAPACITY,
     FLOAT32_ROUNDING,
     LEVEL_SPAN,
-    PLACES,
     TINY,
     YOUNG,
     Track,
     Window,
     capacity,
-    middle_and_scale,
 )
 
 CALM_BEFORE_LEARNING = 32
@@ -173,23 +172,7 @@ def _middles_and_scales(residuals: _Array, counts: NDArray[np.intp], roundings: 
     windows = as_strided(residuals, (2, n, most), (*residuals.strides, residuals.strides[1]))
     if missing:
         windows = np.where(np.arange(most) >= most - counts[:, None], windows, inf)
-    ranked = np.sort(windows, axis=2)
-    places, rows = _PLACES[counts], np.arange(n)[:, None]
-    nearest = ranked[:, rows, places]
-    quantiles = nearest + _FRACTIONS[counts] * (ranked[:, rows, places + 1] - nearest)
-    low, middles, high = quantiles[..., 0], quantiles[..., 1], quantiles[..., 2]
-    above = high - middles
-    scales = 0.5 * (above + np.minimum(middles - low, 2.0 * above))
-    fine = (nearest[..., 0] != middles) & (nearest[..., 2] != middles) & (scales > roundings) & (scales < inf)
-    if not fine.all():
-        for track, row in np.argwhere(~fine).tolist():
-            kept = ranked[track, row, : counts[row]].tolist()
-            middles[track, row], scales[track, row] = middle_and_scale(kept, float(roundings[row]))
-    return middles, scales
-
-
-_PLACES = np.array([[place for place, _ in places] for places in PLACES])
-_FRACTIONS = np.array([[fraction for _, fraction in places] for places in PLACES])
+    return middles_and_scales(np.sort(windows, axis=2), counts, roundings)
 
 
 def _learnt(weights: tail.Weights, residuals: _Array) -> tail.Weights:

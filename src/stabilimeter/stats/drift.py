@@ -10,10 +10,9 @@ Source: E. S. Page, Continuous inspection schemes, Biometrika 41 (1954).
 """
 
 from math import inf
-from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from stabilimeter.stats.window import YOUNG, Track, extended, middle_and_scale
+from stabilimeter.stats.window import YOUNG, Track, extended, middle_and_scale, middle_of
 
 FIRST_BLOCK = 16
 _LATER_BLOCK = 4
@@ -63,28 +62,29 @@ def followed(drift: Drift, step: int, value: float) -> Drift:
     block = (*drift.block, value)
     if len(block) < (FIRST_BLOCK if drift.points == FIRST_BLOCK else _LATER_BLOCK):
         return Drift(drift.points, block, block_step, *drift[3:])
-    middle = median(block)
+    middle = middle_of(block)
     slower = drift.slower
     if drift.points < _SLOWEST:
         slower = followed(slower or Drift(points=drift.points * _LATER_BLOCK), block_step, middle)
-    changes: dict[str, Any] = {"block": (), "level": middle, "slower": slower}
     if drift.level is None:
-        return drift._replace(**changes)
+        return drift._replace(block=(), level=middle, slower=slower)
     rise = middle - drift.level
-    changes["rises"] = extended(drift.rises, rise)
+    rises = extended(drift.rises, rise)
     if len(drift.rises.ranked) < YOUNG // 2:
-        return drift._replace(**changes)
+        return drift._replace(block=(), level=middle, rises=rises, slower=slower)
     _, scale = middle_and_scale(drift.rises.ranked, 0.0)
     total = drift.total + (rise / scale if scale > 0.0 else 0.0) - _ALLOWANCE
+    onset_step, onset, peak_step, peak = drift[6:10]
     if total <= 0.0:
-        return drift._replace(**changes, total=0.0, peak_total=0.0, peak=-inf, steepest=0.0)
-    if drift.total == 0.0:
-        changes.update(onset_step=block_step, onset=drift.level)
-    if middle > drift.peak:
-        changes.update(peak_step=block_step, peak=middle)
-    return drift._replace(
-        **changes, total=total, peak_total=max(drift.peak_total, total), steepest=max(drift.steepest, rise)
-    )
+        since = (0.0, onset_step, onset, peak_step, -inf, 0.0, 0.0)
+    else:
+        if drift.total == 0.0:
+            onset_step, onset = block_step, drift.level
+        if middle > peak:
+            peak_step, peak = block_step, middle
+        highest, steepest = max(drift.peak_total, total), max(drift.steepest, rise)
+        since = (total, onset_step, onset, peak_step, peak, highest, steepest)
+    return Drift(drift.points, (), drift.block_step, middle, rises, *since, slower)
 
 
 def alarm(drift: Drift | None, scale: float) -> Drift | None:

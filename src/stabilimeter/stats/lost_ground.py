@@ -7,10 +7,9 @@ however heavy its tail, does not raise a median by 20 times that.
 """
 
 from math import inf
-from statistics import median
 from typing import NamedTuple
 
-from stabilimeter.stats.window import FLOAT32_ROUNDING, TINY
+from stabilimeter.stats.window import FLOAT32_ROUNDING, TINY, middle_of
 
 POINTS = 16
 """Number of values behind each median."""
@@ -58,8 +57,8 @@ def followed(ground: Ground, step: int, value: float) -> Ground:
     block_step = ground.block_step if ground.block else step
     block = (*ground.block, value)
     if len(block) < POINTS:
-        return ground._replace(block=block, block_step=block_step)
-    level = median(block)
+        return Ground(ground.ceiling, ground.span, block, block_step, *ground[4:])
+    level = middle_of(block)
     after = ground._replace(block=(), level=level)
     if ground.ceiling == inf:
         rounding = max(FLOAT32_ROUNDING * max(map(abs, block)), TINY)

@@ -2,7 +2,7 @@
 
 The window follows a loss that begins to rise, and none of its values stands out. So each accepted value is ranked among
 80 accepted values that came 8 to 16 values before it, and the normal scores of the ranks go into Page's cumulative sum:
-scores above `_ALLOWANCE` add up, and the sum starts again from zero whenever it would fall below. Ranks have the same
+scores above `ALLOWANCE` add up, and the sum starts again from zero whenever it would fall below. Ranks have the same
 distribution whatever the shape of the noise, and an improving loss only has low ones.
 
 Values that depend on the one before are worth less. Their dependence is the noise of medians of 8 values beside that
@@ -14,31 +14,32 @@ two-sample problem (1952), for the scores.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from itertools import pairwise
 from math import inf, log, sqrt
-from statistics import median
+from operator import mul, sub
 from typing import NamedTuple
 
 from scipy.special import ndtri
 
-from stabilimeter.stats.window import FLOAT32_ROUNDING, TINY, middle_and_scale
+from stabilimeter.stats.window import FLOAT32_ROUNDING, TINY, middle_and_scale, middle_of
 
-_BLOCK = 8
-_FEWEST_BLOCKS, _MOST_BLOCKS = 4, 10
-_MEDIANS = 32
-_ALLOWANCE = 0.5
-_HIGHEST = 1.5  # of the alarm threshold: how far the sum can rise, and so how long a return takes
+BLOCK = 8
+"""Number of values behind each median."""
+
+FEWEST_BLOCKS, MOST_BLOCKS = 4, 10
+MEDIANS = 32
+ALLOWANCE = 0.5
+HIGHEST = 1.5  # of the alarm threshold: how far the sum can rise, and so how long a return takes
 _OVER = 0.5
 _VISIBLE = 1.0
 _SLIGHT = 2.0
 _SETTLED_BLOCKS = 16
 _MOVE_TO_SD = 1.0483  # standard deviation of independent Gaussian values over the median of their moves
-_PRIOR_BLOCKS = 4
-_MOST_DEPENDENT = 20.0
-_MEDIAN_WIDTH = 1.2533  # standard deviation of a median of many Gaussian values, times the root of their number
+PRIOR_BLOCKS = 4
+MOST_DEPENDENT = 20.0
+MEDIAN_WIDTH = sqrt(BLOCK) / 1.2533  # standard deviation of values over that of a median of so many Gaussian ones
 _RATE_AT_ZERO, _RATE_DECAY = 0.15, 0.7  # measured: `benchmarks/calibration.py`
-_SCORES = [[float(ndtri((rank + 0.5) / (n + 1))) for rank in range(n + 1)] for n in range(_BLOCK * _MOST_BLOCKS + 1)]
+SCORES = [[float(ndtri((rank + 0.5) / (n + 1))) for rank in range(n + 1)] for n in range(BLOCK * MOST_BLOCKS + 1)]
+"""Normal scores of the ranks among n values."""
 
 
 class Setback(NamedTuple):
@@ -102,23 +103,23 @@ def threshold(alarm_rate: float) -> float:
 
 def followed(setback: Setback, step: int, value: float, limit: float) -> Setback:
     """The state after one more accepted value; ``limit`` is the `threshold`."""
-    total, since, points = setback.total, setback.since, setback.points
-    if setback.reference:
+    _, recent, medians, seen, reference, dependence, total, since, points = setback[:9]
+    if reference:
         if total == 0.0:
             since, points = step, 0
-        total = _added(total, _score(setback.reference, value), setback.dependence, limit)
+        total = total + _score(reference, value) / dependence - ALLOWANCE
+        total = min(total, HIGHEST * limit) if total > 0.0 else 0.0
         points += 1
     block = (*setback.block, value)
-    after = setback._replace(block=block, total=total, since=since, points=points)
+    after = Setback(block, recent, medians, seen, reference, dependence, total, since, points, *setback[9:])
     if total > limit and not setback.alarmed:
-        last = (setback.recent + block)[-2 * _BLOCK :]
-        level = median(last[-_BLOCK:])
-        noise = median(abs(after - before) for before, after in pairwise(last)) * _MOVE_TO_SD
-        if level > setback.before + _VISIBLE * max(setback.noise, noise):
+        last = (recent + block)[-2 * BLOCK :]
+        if is_visible(last, setback.before, setback.noise):
+            level = middle_of(last[-BLOCK:])
             after = after._replace(
                 alarmed=True, first=level, level=level, last_step=step, peak=level, peak_step=step, since_peak=0
             )
-    return after if len(block) < _BLOCK else _with_block(after, step)
+    return after if len(block) < BLOCK else _with_block(after, step)
 
 
 def over(setback: Setback, limit: float) -> bool:
@@ -126,70 +127,54 @@ def over(setback: Setback, limit: float) -> bool:
     return setback.alarmed and (setback.total < _OVER * limit or setback.since_peak >= _SETTLED_BLOCKS)
 
 
-def passed(setback: Setback, steps: Sequence[int], values: Sequence[float], limit: float) -> tuple[int, Setback]:
-    """The number of values before an alarm is raised or over (all, if none is), and the state after those."""
-    at = 0
-    while at < len(values):
-        reference, dependence, alarmed = setback.reference, setback.dependence, setback.alarmed
-        total, since, points = setback.total, setback.since, setback.points
-        start, end = at, min(len(values), at + _BLOCK - 1 - len(setback.block))
-        while at < end:
-            if reference:
-                more = _added(total, _score(reference, values[at]), dependence, limit)
-                if more < _OVER * limit if alarmed else more > limit:
-                    break
-                since, points = (steps[at], 1) if total == 0.0 else (since, points + 1)
-                total = more
-            at += 1
-        block = setback.block + tuple(values[start:at])
-        setback = setback._replace(block=block, total=total, since=since, points=points)
-        if at == len(values):
-            break
-        after = followed(setback, steps[at], values[at], limit)
-        if after.alarmed != alarmed or over(after, limit):
-            break
-        setback, at = after, at + 1
-    return at, setback
+def is_visible(last: tuple[float, ...], before: float, noise: float) -> bool:
+    """Whether the last 8 of the last 16 values are above where they were by more than noise, then and now."""
+    moves = middle_of(tuple(map(abs, map(sub, last[1:], last))))
+    return middle_of(last[-BLOCK:]) > before + _VISIBLE * max(noise, moves * _MOVE_TO_SD)
 
 
-def _added(total: float, score: float, dependence: float, limit: float) -> float:
-    return min(max(0.0, total + score / dependence - _ALLOWANCE), _HIGHEST * limit)
+def medians_kept(seen: int) -> int:
+    """How many medians are kept once there are ``seen`` blocks."""
+    return min(max(seen // 2, 4), MEDIANS)
 
 
 def _with_block(setback: Setback, step: int) -> Setback:
     block = setback.block
-    recent = (setback.recent + block)[-_BLOCK * (_MOST_BLOCKS + 1) :]
-    level = median(block)
+    recent = (setback.recent + block)[-BLOCK * (MOST_BLOCKS + 1) :]
+    level = middle_of(block)
     seen = setback.seen + 1
-    medians = (*setback.medians, level)[-min(max(seen // 2, 4), _MEDIANS) :]
-    after = setback._replace(block=(), recent=recent, medians=medians, seen=seen)
+    medians = (*setback.medians, level)[-medians_kept(seen) :]
+    after = Setback((), recent, medians, seen, *setback[4:])
     if setback.alarmed:
         after = after._replace(level=level, since_peak=setback.since_peak + 1)
         if not after.has_returned:
             after = after._replace(last_step=step)
         return after._replace(peak=level, peak_step=step, since_peak=0) if level > setback.peak else after
-    if seen <= _FEWEST_BLOCKS:
+    if seen <= FEWEST_BLOCKS:
         return after
-    reference = tuple(sorted(recent[:-_BLOCK]))
+    reference = tuple(sorted(recent[:-BLOCK]))
     before, noise = middle_and_scale(reference, FLOAT32_ROUNDING * max(-reference[0], reference[-1]) + TINY)
-    return after._replace(
-        reference=reference, before=before, noise=noise, dependence=_dependence(recent, medians, noise)
-    )
+    dependence = _dependence(recent, medians, noise)
+    total, since, points = setback[6:9]
+    return Setback((), recent, medians, seen, reference, dependence, total, since, points, before, noise, *setback[11:])
 
 
 def _score(reference: tuple[float, ...], value: float) -> float:
     """Normal score of the rank of a value; the mean over its ties."""
     low = bisect_left(reference, value)
-    scores = _SCORES[len(reference)]
+    scores = SCORES[len(reference)]
     return 0.5 * (scores[low] + scores[bisect_right(reference, value, low)])
 
 
 def _dependence(recent: tuple[float, ...], medians: tuple[float, ...], noise: float) -> float:
-    later = recent[-len(medians) * _BLOCK :]  # the descent of the first steps says little about the noise
-    moves = sorted(after - before for before, after in pairwise(later))
-    _, single = middle_and_scale(tuple(moves), 1e-3 * noise)
-    changes = [after - before for before, after in pairwise(medians)]
-    descent = min(median(changes), 0.0)
-    per_value = sqrt(_BLOCK) / _MEDIAN_WIDTH / single
-    squares = [min(abs(change - descent) * per_value, _MOST_DEPENDENT) ** 2 for change in changes]
-    return max(1.0, sqrt((_PRIOR_BLOCKS + sum(squares)) / (_PRIOR_BLOCKS + len(squares))))
+    later = recent[-len(medians) * BLOCK :]  # the descent of the first steps says little about the noise
+    _, single = middle_and_scale(sorted(map(sub, later[1:], later)), 1e-3 * noise)
+    changes = tuple(map(sub, medians[1:], medians))
+    descent, per_value = min(middle_of(changes), 0.0), MEDIAN_WIDTH / single
+    widths = [min(abs(change - descent) * per_value, MOST_DEPENDENT) for change in changes]
+    return worth_less(sum(map(mul, widths, widths)), len(widths))
+
+
+def worth_less(squares: float, n: int) -> float:
+    """The dependence, from the sum of ``n`` squared changes of medians in units of what independent values give."""
+    return max(1.0, sqrt((PRIOR_BLOCKS + squares) / (PRIOR_BLOCKS + n)))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stabilimeter.stats import drift, lost_ground, setback
+from stabilimeter.stats import drift, lost_ground, setback, setback_stretch
 from stabilimeter.stats.drift import Drift
 from stabilimeter.stats.episode import Rule, turned, worse_than_start, worsening
 from stabilimeter.stats.incident import Incident
@@ -77,12 +77,13 @@ def passed(
         values: Accepted values as judged.
         scales: Noise of single values at each.
     """
-    count, back = setback.passed(slow.setback, steps, values, setback.threshold(rule.alarm_rate))
+    limit = setback.threshold(rule.alarm_rate)
+    count, back = setback_stretch.passed(slow.setback, steps, values, limit)
     if slow.setback.alarmed:
         return count, slow._replace(setback=back)
     fewer, rising, ground = _passed(slow, steps[:count], values[:count], scales)
     if fewer < count:
-        _, back = setback.passed(slow.setback, steps[:fewer], values[:fewer], setback.threshold(rule.alarm_rate))
+        _, back = setback_stretch.passed(slow.setback, steps[:fewer], values[:fewer], limit)
     return fewer, Slow(rising, ground, back)
 
 
