@@ -37,6 +37,21 @@ def test_failed_seeds_are_counted_with_their_reasons(build, group):
     assert curve.points[2].failure_ci == pytest.approx((0.2077, 0.9385), abs=1e-4)  # Wilson, 2 of 3
 
 
+def test_runs_that_ended_before_their_first_evaluation_fail_and_do_not_hide_the_metric(build, group):
+    manifest = {"config": {"lr": 9.0}, "reason": "RuntimeError: out of memory", "last_step": None}
+    nothing = {"train/loss": None, "val/loss": None}
+    dead = [build.ours(seed, RunStatus.FAILED, manifest=manifest, **nothing) for seed in (0, 1, 2)]
+    extra = {"val/loss_b": build.points([3.0, 2.0, 1.0])}  # two validation losses: only the monitored one is primary
+    groups = [
+        replace(own, runs=tuple(replace(run, _scalars={**run._scalars, **extra}) for run in own.runs))
+        for own in (group(0.001, 1.0), group(0.01, 0.6))
+    ]
+    (curve,) = report(build.sweep(*groups, build.group(dead, "lr=9.0"))).curves
+    assert curve.metric == "val/loss"
+    assert curve.points[2].n_failed == 3
+    assert curve.points[2].mean == pytest.approx(curve.result.initial)
+
+
 def test_a_run_that_ends_no_better_than_it_began_has_failed_too(build, group):
     (curve,) = report(build.sweep(group(0.001, 0.6), group(1.0, 9.0))).curves
     assert curve.points[1].reasons[0].startswith("nothing gained: 8.999 at the end, 2.503 before training")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from stabilimeter.analysis.group import UNFINISHED
+from stabilimeter.analysis.primary import primary_of
 from stabilimeter.analysis.recipe_error import RecipeError
 from stabilimeter.analysis.roles import is_loss, only_validation_loss
 from stabilimeter.analysis.summary import GroupSummary, RunSummary, Summary
@@ -117,7 +118,7 @@ def lr_report(
         RecipeError: if the runs do not answer the question.
     """
     runs = [run for group in sweep.groups for run in group.runs]
-    tag = metric or _loss_of(runs, summary)
+    tag = metric or _loss_of(runs)
     if not any(tag in run for run in runs):
         raise RecipeError(f"no run has logged {tag}; give the name of a metric that is logged")
     if initial is None and not is_loss(tag):
@@ -136,9 +137,9 @@ def lr_report(
     return LrReport(tuple(curves))
 
 
-def _loss_of(runs: Sequence[Run], summary: Summary) -> str:
+def _loss_of(runs: Sequence[Run]) -> str:
     tags = sorted({tag for run in runs for tag in run})
-    primary = summary.primary_metric
+    primary = primary_of(runs).tag
     chosen = primary if primary is not None and is_loss(primary) else only_validation_loss(tags)
     if chosen is None:
         raise RecipeError("no validation loss, or several: name the metric to judge by; there are: " + ", ".join(tags))

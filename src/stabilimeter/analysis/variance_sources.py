@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from stabilimeter.analysis.group import UNFINISHED
+from stabilimeter.analysis.primary import primary_of
 from stabilimeter.analysis.recipe_error import RecipeError
 from stabilimeter.analysis.summary import RunSummary, Summary
 from stabilimeter.records.settings import setting
@@ -101,9 +102,11 @@ def variance_report(
     Raises:
         RecipeError: if the runs do not answer the question.
     """
-    tag = metric or summary.primary_metric
-    if tag is None:
-        raise RecipeError("no primary metric: say which one with hydra.callbacks.stability.question.metric=...")
+    runs = [run for group in sweep.groups for run in group.runs]
+    primary = primary_of(runs, metric)
+    if primary.tag is None:
+        raise RecipeError(primary.note or "no metric to judge by")
+    tag = primary.tag
     finals, failed = _finals(sweep, summary, tag, unvaried)
     base = finals.get(unvaried, {})
     if len(base) < 2:
