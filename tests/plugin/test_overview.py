@@ -6,8 +6,8 @@ from tests.present.conftest import Build
 from stabilimeter.records.manifest import RunStatus
 from stabilimeter.records.run import Run
 from stabilimeter.records.sweep import RunGroup, Sweep
-from stabilimeter.tensorboard_plugin.live_sweep import Snapshot
 from stabilimeter.tensorboard_plugin.overview import answer
+from stabilimeter.tensorboard_plugin.snapshot import Snapshot
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from typing import Any
 
 from stabilimeter.records import strict_json
 from stabilimeter.tensorboard_plugin import checkpoints, compared, curves, incident_lanes, layer_map, overview
-from stabilimeter.tensorboard_plugin.live_sweep import LiveSweep, Snapshot, State
+from stabilimeter.tensorboard_plugin.live_sweep import LiveSweep
 from stabilimeter.tensorboard_plugin.question import QuestionError
+from stabilimeter.tensorboard_plugin.snapshot import Snapshot, State
 
 VIEWS: Mapping[str, Callable[[Snapshot, Mapping[str, str]], dict[str, Any]]] = {
     "summary": lambda snapshot, _: snapshot.summary.to_dict(),

@@ -6,10 +6,10 @@ from typing import Any
 
 from stabilimeter.present.wording import better_when, number
 from stabilimeter.tensorboard_plugin.course import course_of
-from stabilimeter.tensorboard_plugin.live_sweep import Snapshot
 from stabilimeter.tensorboard_plugin.overview import seed_name, seed_state, why
 from stabilimeter.tensorboard_plugin.polyline import polyline
 from stabilimeter.tensorboard_plugin.question import QuestionError, asked
+from stabilimeter.tensorboard_plugin.snapshot import Snapshot
 
 MAX_POINTS = 1_000
 MAX_SEEDS = 24

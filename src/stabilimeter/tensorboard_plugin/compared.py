@@ -12,8 +12,8 @@ from stabilimeter.analysis.side import sides_of
 from stabilimeter.present.comparison import main_table, notes_table, reach
 from stabilimeter.present.comparison_sentence import sentence
 from stabilimeter.present.table import Table
-from stabilimeter.tensorboard_plugin.live_sweep import Snapshot
 from stabilimeter.tensorboard_plugin.question import asked
+from stabilimeter.tensorboard_plugin.snapshot import Snapshot
 
 
 def answer(snapshot: Snapshot, arguments: Mapping[str, str]) -> dict[str, Any]:

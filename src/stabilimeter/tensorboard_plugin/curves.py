@@ -12,10 +12,10 @@ from stabilimeter.records.run import Run, Series
 from stabilimeter.stats.band import aligned, band_across_seeds
 from stabilimeter.stats.smoothing import exponential_mean
 from stabilimeter.tensorboard_plugin.clock import Clock, has_clock
-from stabilimeter.tensorboard_plugin.live_sweep import Snapshot
 from stabilimeter.tensorboard_plugin.overview import seed_name, seed_state, why
 from stabilimeter.tensorboard_plugin.polyline import plain, polyline
 from stabilimeter.tensorboard_plugin.question import QuestionError, asked, asked_number
+from stabilimeter.tensorboard_plugin.snapshot import Snapshot
 
 MAX_POINTS = 20_000
 """Points of all single seeds of one answer."""

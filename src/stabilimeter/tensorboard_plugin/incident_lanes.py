@@ -17,10 +17,10 @@ from stabilimeter.records import keys
 from stabilimeter.records.run import Run
 from stabilimeter.stats.incident import Incident
 from stabilimeter.tensorboard_plugin.curves import within
-from stabilimeter.tensorboard_plugin.live_sweep import Snapshot
 from stabilimeter.tensorboard_plugin.overview import mover_in_words, seed_name, seed_state, why
 from stabilimeter.tensorboard_plugin.polyline import polyline
 from stabilimeter.tensorboard_plugin.question import QuestionError, asked, asked_number
+from stabilimeter.tensorboard_plugin.snapshot import Snapshot
 
 MAX_EVENTS = 150
 """Of one lane; the gravest and then the largest come first."""

@@ -11,10 +11,10 @@ from stabilimeter.analysis.first_movers import healthy_seeds, layers_that_moved
 from stabilimeter.analysis.roles import roles_in
 from stabilimeter.present.wording import count, number, printable
 from stabilimeter.records.run import Run
-from stabilimeter.tensorboard_plugin.live_sweep import Snapshot
 from stabilimeter.tensorboard_plugin.overview import seed_name, seed_state
 from stabilimeter.tensorboard_plugin.polyline import polyline
 from stabilimeter.tensorboard_plugin.question import QuestionError
+from stabilimeter.tensorboard_plugin.snapshot import Snapshot
 
 MAX_COLUMNS = 400
 MAX_ROWS = 200

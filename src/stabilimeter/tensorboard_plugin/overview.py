@@ -23,7 +23,7 @@ from stabilimeter.present.wording import (
 from stabilimeter.records import keys
 from stabilimeter.records.manifest import RunStatus
 from stabilimeter.tensorboard_plugin.clock import has_clock
-from stabilimeter.tensorboard_plugin.live_sweep import Snapshot
+from stabilimeter.tensorboard_plugin.snapshot import Snapshot
 
 MAX_NAMED = 3
 UNFINISHED = {RunStatus.RUNNING.value: "running", RunStatus.CANCELLED.value: "cancelled"}
