@@ -37,17 +37,20 @@ def test_failed_seeds_are_counted_with_their_reasons(build, group):
     assert curve.points[2].failure_ci == pytest.approx((0.2077, 0.9385), abs=1e-4)  # Wilson, 2 of 3
 
 
-def test_runs_that_ended_before_their_first_evaluation_fail_and_do_not_hide_the_metric(build, group):
-    manifest = {"config": {"lr": 9.0}, "reason": "RuntimeError: out of memory", "last_step": None}
-    nothing = {"train/loss": None, "val/loss": None}
-    dead = [build.ours(seed, RunStatus.FAILED, manifest=manifest, **nothing) for seed in (0, 1, 2)]
-    extra = {"val/loss_b": build.points([3.0, 2.0, 1.0])}  # two validation losses: only the monitored one is primary
-    groups = [
-        replace(own, runs=tuple(replace(run, _scalars={**run._scalars, **extra}) for run in own.runs))
-        for own in (group(0.001, 1.0), group(0.01, 0.6))
-    ]
-    (curve,) = report(build.sweep(*groups, build.group(dead, "lr=9.0"))).curves
-    assert curve.metric == "val/loss"
+def test_runs_that_ended_before_their_first_evaluation_fail_and_do_not_hide_the_metric(build):
+    """With two validation losses only the monitored one is primary, and the dead runs have logged neither."""
+
+    def runs(lr, floor):
+        manifest = {"config": {"lr": lr}, "monitor": "val/ctc_loss"}
+        series = {"val/loss": None, "val/lm_loss": build.points([3.0, 2.0])}
+        if floor is None:
+            return [build.ours(s, RunStatus.FAILED, manifest=manifest, **{"val/loss": None}) for s in (0, 1, 2)]
+        losses = {s: {**series, "val/ctc_loss": build.val_loss(s, floor=floor)} for s in (0, 1, 2)}
+        return [build.ours(s, manifest=manifest, **losses[s]) for s in (0, 1, 2)]
+
+    rates = {0.001: 1.0, 0.01: 0.6, 9.0: None}
+    (curve,) = report(build.sweep(*(build.group(runs(lr, floor), f"lr={lr}") for lr, floor in rates.items()))).curves
+    assert curve.metric == "val/ctc_loss"
     assert curve.points[2].n_failed == 3
     assert curve.points[2].mean == pytest.approx(curve.result.initial)
 
