@@ -50,3 +50,19 @@ def test_without_direction_only_what_is_not_finite_is_an_incident():
     values = series().tolist()
     found = watch.extend("acc", range(300), values, evidence_of(0), mode=None) + watch.finish()
     assert [(i.kind, i.step) for i in found] == [(Kind.NONFINITE, 150)]
+
+
+@pytest.mark.parametrize("block", [1, 7, 50])
+@pytest.mark.parametrize("outgrown", [False, True])
+def test_a_slow_incident_has_the_evidence_of_where_it_was_noticed(block, outgrown):
+    values, watch, found = np.random.default_rng(0).normal(2.0, 0.1, 400), Watch(), []
+    values[300:] += 0.3
+    if outgrown:
+        values[350:] += 10.0
+    for at in range(0, 400, block):
+        part = values[at : at + block]
+        found += watch.extend("loss", range(at, at + len(part)), part.tolist(), evidence_of(at))
+    (incident,) = found + watch.finish()
+    assert 290 <= incident.step <= 303
+    assert 303 <= incident.evidence["noticed_step"] <= 312
+    assert incident.evidence["row"] == incident.evidence["noticed_step"]

@@ -56,15 +56,15 @@ class Watch:
         incidents: list[Incident] = []
         at = 0
         while at < len(values):
-            before = state.episode
+            before = state.onset
             state, ended, at = detection.onward(state, steps, values, at)
             incidents += self._told(ended)
-            episode = state.episode
-            if episode is not None and (before is None or before.first_step != episode.first_step):
-                step = steps[at - 1]
-                self._evidence[key] = (step, dict(evidence(at - 1)))
-                if not episode.finite and self.first_nonfinite is None:
-                    self.first_nonfinite = (key, step)
+            if state.onset is not None and state.onset != before:
+                noticed = steps[at - 1]
+                later = {} if noticed == state.onset else {"noticed_step": noticed}
+                self._evidence[key] = (state.onset, {**evidence(at - 1), **later})
+                if state.episode is not None and not state.episode.finite and self.first_nonfinite is None:
+                    self.first_nonfinite = (key, noticed)
         self._states[key] = state
         return incidents
 

@@ -32,6 +32,13 @@ class State(NamedTuple):
     calm: int = 0
     slow: Slow = Slow()
 
+    @property
+    def onset(self) -> int | None:
+        """First step of the incident that is open: an episode, or values in a row; None if there is none of these."""
+        if self.episode is not None:
+            return self.episode.first_step
+        return self.slow.setback.since if self.slow.setback.alarmed else None
+
 
 def plain(state: State) -> dict[str, Any]:
     """The state as dictionaries, lists and numbers, for a checkpoint; `from_plain` restores it exactly."""

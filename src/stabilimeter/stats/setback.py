@@ -97,7 +97,7 @@ class Setback(NamedTuple):
 
 
 def threshold(alarm_rate: float) -> float:
-    """The sum beyond which an alarm is raised: stationary noise gets there at a third of ``alarm_rate``, or less."""
+    """The sum beyond which an alarm is raised: stationary noise does so at about half of ``alarm_rate``, or less."""
     return log(_RATE_AT_ZERO / alarm_rate) / _RATE_DECAY
 
 
