@@ -434,3 +434,23 @@ def test_runs_of_an_exported_chart_are_shown_and_followed(tmp_path):
     version = tab.get("status")["version"]
     assert tab.wait(lambda status: status["version"] > version)["error"] is None
     assert tab.get("curves", group=group["label"], tag="loss")["band"]["steps"][-1] == 79
+
+
+def test_a_run_of_the_hugging_face_trainer_is_followed(tmp_path):
+    def save(n):
+        folder = tmp_path / "output" / f"checkpoint-{n}"
+        folder.mkdir(parents=True)
+        history = [{"step": step, "epoch": step / 50, "loss": 2 / (step + 1)} for step in range(1, n)]
+        state = {"global_step": n - 1, "max_steps": 200, "log_history": history}
+        (folder / "trainer_state.json").write_text(json.dumps(state))
+
+    save(60)
+    tab = Tab(tmp_path)
+    assert tab.wait()["error"] is None
+    (group,) = tab.get("overview")["groups"]
+    (tag,) = [tag for tag in tab.get("overview")["tags"] if "loss" in tag]
+    version = tab.get("status")["version"]
+    save(90)
+    assert tab.wait(lambda status: status["version"] > version)["error"] is None
+    (seed,) = tab.get("curves", group=group["label"], tag=tag)["seeds"]
+    assert seed["curve"]["steps"][-1] == 89

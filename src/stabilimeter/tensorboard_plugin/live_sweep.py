@@ -16,8 +16,9 @@ from stabilimeter.analysis.summary import GroupSummary
 from stabilimeter.records.discovery import find_runs
 from stabilimeter.records.manifest import RECORD_DIR
 from stabilimeter.records.record_error import RecordError
-from stabilimeter.records.run_source import RunSource
+from stabilimeter.records.run_source import RunSource, Source
 from stabilimeter.records.sweep import Sweep, read_sweep
+from stabilimeter.records.trainer_state import STATE_FILE
 from stabilimeter.tensorboard_plugin.snapshot import Snapshot, State
 from stabilimeter.tensorboard_plugin.unscored import unscored_group
 
@@ -158,6 +159,9 @@ def _read_from(source: RunSource) -> list[Path]:
     if source.exported is not None:  # its path is a name; the exports of a folder are read together
         place = source.path.parent
         return [place] if place.is_file() else list(place.glob("*.csv"))
+    if source.path.is_dir() and source.source in (Source.MLFLOW, Source.TRAINER_STATE):
+        wanted = "*" if source.source is Source.MLFLOW else STATE_FILE
+        return [entry for entry in source.path.rglob(wanted) if entry.is_file()]
     record = source.path / RECORD_DIR
     own = [entry for entry in record.iterdir() if entry.suffix in (".json", ".jsonl")] if record.is_dir() else []
     return source.event_files() + own
