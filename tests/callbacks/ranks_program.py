@@ -14,12 +14,23 @@ from stabilimeter.callbacks.catalogue import CATALOGUE
 from stabilimeter.callbacks.monitor import StabilityMonitor
 
 
+class Scale(nn.Module):
+    """One number: when it is sharded, the second rank holds nothing of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.full((1,), 1.5))
+
+    def forward(self, x):
+        return self.factor * x
+
+
 class Model(LightningModule):
     def __init__(self, sharded: bool, accumulated: bool = False) -> None:
         super().__init__()
         self.sharded, self.accumulated = sharded, accumulated
         torch.manual_seed(0)
-        self.net = nn.Sequential(nn.Linear(6, 33), nn.Tanh(), nn.Linear(33, 3))
+        self.net = nn.Sequential(nn.Linear(6, 33), nn.Tanh(), nn.Linear(33, 3), Scale())
 
     def configure_model(self) -> None:
         if self.sharded:

@@ -70,7 +70,7 @@ def test_two_ranks_are_two_micro_batches(once):
         np.testing.assert_allclose(runs[kind]["train/loss_var_ranks"].values, spread.values, rtol=1e-4)
     assert "train/loss_var_ranks" not in runs["accumulated"]
     for key in ("activation/module_rms", "activation/module_kurtosis"):  # no norms of shards, so a mean
-        assert runs["ddp"].vectors(key)[2] == ("net.0", "net.1", "net.2")
+        assert runs["ddp"].vectors(key)[2] == ("net.0", "net.1", "net.2", "net.3")
         np.testing.assert_allclose(runs["sharded"].vectors(key)[1], runs["ddp"].vectors(key)[1], rtol=1e-5)
         assert (runs["ddp"].vectors(key)[1] < runs["one"].vectors(key)[1] * 1.3).all()
 
