@@ -1,8 +1,8 @@
 """What the modules put out: how large it is, how unevenly spread over the features, how much of it is dead."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule
@@ -35,9 +35,13 @@ def mean_kurtosis(rows: Tensor) -> Tensor:
     centred = rows - mean
     variance = centred.square().mean(dim=1, keepdim=True)
     varies = variance > (4 * torch.finfo(rows.dtype).eps * mean).square()
-    scaled = centred / torch.where(varies, variance, 1.0).sqrt()
+    scaled = centred * torch.where(varies, variance, 1.0).rsqrt()
     kurtosis = torch.where(varies, scaled.square().square().mean(dim=1, keepdim=True), 0.0)
     return kurtosis.sum() / varies.sum()
+
+
+def _mean(values: list[Tensor]) -> Tensor:
+    return values[0] if len(values) == 1 else torch.stack(values).mean()
 
 
 def _sampled_rows(output: Tensor, dimension: int) -> Tensor:
@@ -47,6 +51,20 @@ def _sampled_rows(output: Tensor, dimension: int) -> Tensor:
         view = view[:: min(len(view), math.ceil(output.numel() / view.shape[-1] / _NUM_ROWS))]
     rows = view.reshape(-1, view.shape[-1])
     return rows[:: math.ceil(len(rows) / _NUM_ROWS)]
+
+
+class Statistics(NamedTuple):
+    """Of the modules that were called, in the order of their first call; each of shape (num_called,).
+
+    Attributes:
+        rms: Root mean square of the outputs.
+        kurtosis: `mean_kurtosis` of each, mean over micro-batches.
+        dead_fraction: Share of the features that were 0 for every example and position of the step.
+    """
+
+    rms: Tensor
+    kurtosis: Tensor
+    dead_fraction: Tensor
 
 
 class Activations:
@@ -59,6 +77,7 @@ class Activations:
         self._tap = site.training_step
         self._modules = watched_modules(site.module)
         self._device = site.trainer.strategy.root_device
+        self._statistics: Statistics | None = None
         self._forget()
 
     def prepare(self, *, stride_index: int | None) -> None:
@@ -76,29 +95,31 @@ class Activations:
         """Step aside."""
         self._tap.discard(self._watch)
 
-    def rms(self) -> dict[str, Tensor]:
-        """Root mean square of the outputs of each module that was called."""
-        return {name: torch.stack(seen).mean().sqrt() for name, seen in self._mean_squares.items()}
+    @property
+    def statistics(self) -> Statistics | None:
+        """Of the modules that were called in the step so far; None if none was."""
+        if self._statistics is None and self._alive:
+            dead = torch.stack([alive.float().mean() for alive in self._alive.values()])
+            self._statistics = Statistics(
+                rms=torch.stack([_mean(seen) for seen in self._mean_squares.values()]).sqrt(),
+                kurtosis=torch.stack([_mean(seen) for seen in self._kurtoses.values()]),
+                dead_fraction=1.0 - dead,
+            )
+        return self._statistics
 
-    def kurtosis(self) -> dict[str, Tensor]:
-        """`mean_kurtosis` of each, mean over micro-batches."""
-        return {name: torch.stack(seen).mean() for name, seen in self._kurtoses.items()}
-
-    def dead_fraction(self) -> dict[str, Tensor]:
-        """Share of the features of each that were 0 for every example and position of the step."""
-        return {name: 1.0 - alive.float().mean() for name, alive in self._alive.items()}
-
-    def vector(self, found: Mapping[str, Tensor]) -> Tensor | None:
-        """One element per module, NaN where there is none; on every rank of the same length, whatever was seen."""
+    def vector(self, values: Tensor | None) -> Tensor | None:
+        """One element per module, NaN where it was not called; on every rank of the same length, whatever was seen."""
         if not self._modules:
             return None
+        called = {} if values is None else dict(zip(self._alive, values.unbind(), strict=True))
         absent = torch.full((), math.nan, device=self._device)
-        return torch.stack([found[n].to(absent) if n in found else absent for n in self._modules])
+        return torch.stack([called[name].to(absent) if name in called else absent for name in self._modules])
 
     def _forget(self) -> None:
         self._mean_squares: dict[str, list[Tensor]] = {}
         self._kurtoses: dict[str, list[Tensor]] = {}
         self._alive: dict[str, Tensor] = {}
+        self._statistics = None
 
     def _watch(self, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         handles = [module.register_forward_hook(self._hook(name)) for name, module in self._modules.items()]
@@ -120,6 +141,7 @@ class Activations:
         return see
 
     def _see(self, name: str, dimension: int, output: Tensor) -> None:
+        self._statistics = None
         wide = torch.float32 if output.dtype in HALF_PRECISION else output.dtype
         norm = torch.linalg.vector_norm(output, dtype=wide)
         self._mean_squares.setdefault(name, []).append(norm.square() / output.numel())
@@ -138,7 +160,7 @@ def rms_per_module(view: StepView) -> Tensor | None:
     code; mean over ranks. What functions (``F.relu``) put out is seen where it is the output of a module.
     """
     probe = view.probe(Activations)
-    return probe.vector(probe.rms())
+    return probe.vector(None if probe.statistics is None else probe.statistics.rms)
 
 
 def kurtosis_per_module(view: StepView) -> Tensor | None:
@@ -150,34 +172,34 @@ def kurtosis_per_module(view: StepView) -> Tensor | None:
     many examples and positions about 4096, evenly spread, are looked at.
     """
     probe = view.probe(Activations)
-    return probe.vector(probe.kurtosis())
+    return probe.vector(None if probe.statistics is None else probe.statistics.kurtosis)
 
 
 def dead_fraction_per_module(view: StepView) -> Tensor | None:
     """Share of the features (channels) that were exactly 0 for every example of the step: dead ReLUs."""
     probe = view.probe(Activations)
-    return probe.vector(probe.dead_fraction())
+    return probe.vector(None if probe.statistics is None else probe.statistics.dead_fraction)
 
 
 def rms_max(view: StepView) -> Tensor | None:
     """The largest of `rms_per_module`."""
-    found = list(view.probe(Activations).rms().values())
-    return torch.stack(found).max() if found else None
+    statistics = view.probe(Activations).statistics
+    return None if statistics is None else statistics.rms.max()
 
 
 def kurtosis_max(view: StepView) -> Tensor | None:
     """The largest of `kurtosis_per_module`, of those where some row varies."""
-    found = list(view.probe(Activations).kurtosis().values())
-    if not found:
+    statistics = view.probe(Activations).statistics
+    if statistics is None:
         return None
-    largest = torch.stack(found).nan_to_num(nan=-math.inf).max()
+    largest = statistics.kurtosis.nan_to_num(nan=-math.inf).max()
     return torch.where(torch.isneginf(largest), math.nan, largest)
 
 
 def dead_fraction_max(view: StepView) -> Tensor | None:
     """The largest of `dead_fraction_per_module`."""
-    found = list(view.probe(Activations).dead_fraction().values())
-    return torch.stack(found).max() if found else None
+    statistics = view.probe(Activations).statistics
+    return None if statistics is None else statistics.dead_fraction.max()
 
 
 def _signal(key: str, measure: Callable[[StepView], Tensor | None], *, of_modules: bool = False) -> Signal:
