@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from stabilimeter.callbacks.gradients import TensorNorms, in_order
 from stabilimeter.callbacks.sharding import combined_over_ranks
 from stabilimeter.callbacks.signal import Measured, Reduction
 
@@ -51,7 +52,7 @@ class Buffer:
         self._device = device
         self._dtype = torch.float32 if device.type == "mps" else torch.float64
         self._columns: list[list[Measured]] = [[] for _ in reductions]
-        self._vectors: list[Tensor] = []
+        self._vectors: list[Tensor | TensorNorms] = []
         self._vector_is_norm: list[bool] = []
 
     def __len__(self) -> int:
@@ -62,7 +63,7 @@ class Buffer:
         for column, value in zip(self._columns, row, strict=True):
             column.append(value)
 
-    def add_vector(self, vector: Tensor, reduction: Reduction) -> None:
+    def add_vector(self, vector: Tensor | TensorNorms, reduction: Reduction) -> None:
         """Add one vector; on all ranks, if on any. Anything but a norm is averaged over ranks."""
         self._vectors.append(vector)
         self._vector_is_norm.append(self._sharded and reduction is Reduction.ROOT_SUM_SQUARE)
@@ -90,13 +91,15 @@ class Buffer:
             else:
                 values[:, i] = [math.nan if value is None else float(value) for value in column]
         parts = [torch.stack(scalars).to(self._device, self._dtype)] if scalars else []
-        parts += [vector.to(self._device, self._dtype) for vector in vectors]
+        rows = [_rows(list(run)) for _, run in groupby(vectors, key=_kind_of)]
+        lengths = [row.shape[1] for row in rows for _ in range(len(row))]
+        parts += [row.to(self._device, self._dtype).flatten() for row in rows]
         host = np.empty(0)
         if parts:
             flat = torch.cat(parts)
             if together:
                 norms = [self._is_norm[i] for i in sent for _ in range(num_rows)]
-                norms += [kind for v, kind in zip(vectors, vector_is_norm, strict=True) for _ in range(v.numel())]
+                norms += [kind for length, kind in zip(lengths, vector_is_norm, strict=True) for _ in range(length)]
                 squares = flat[: num_rows * len(sent)].view(len(sent), num_rows)[self._variances(sent)].square()
                 flat = torch.cat([flat, squares.flatten()])
                 norms += [False] * squares.numel()
@@ -109,7 +112,7 @@ class Buffer:
             mean_squares = host[squares_at:].reshape(len(spread), num_rows).T
             unbiased = self._world_size / (self._world_size - 1)
             values[:, spread] = unbiased * np.maximum(mean_squares - values[:, spread] ** 2, 0.0)
-        ends = num_rows * len(sent) + np.cumsum([0] + [vector.numel() for vector in vectors])
+        ends = num_rows * len(sent) + np.cumsum([0, *lengths])
         arrived = [host[start:end] for start, end in pairwise(ends)]
         measured = np.array([[value is not None for value in column] for column in columns], dtype=bool)
         return Measurements(values, measured.reshape(len(columns), num_rows).T, arrived)
@@ -125,3 +128,14 @@ class Buffer:
             first = torch.zeros((), device=self._device, dtype=self._dtype)
         absent = torch.full_like(first, math.nan)
         return [value.to(self._device) if isinstance(value, Tensor) else absent for value in column]
+
+
+def _kind_of(vector: Tensor | TensorNorms) -> int:
+    """Norms in the same order are put together."""
+    return id(vector.order if isinstance(vector, TensorNorms) else vector)
+
+
+def _rows(vectors: Sequence[Tensor | TensorNorms]) -> Tensor:
+    """Vectors of one kind, shape (num_vectors, length); norms in the order of the layers."""
+    values = torch.stack([vector.values if isinstance(vector, TensorNorms) else vector for vector in vectors])
+    return in_order(values, vectors[0].order) if isinstance(vectors[0], TensorNorms) else values

@@ -6,15 +6,30 @@ itself is unchanged, bit for bit. Clipping that does not go through ``Trainer(gr
 ``LightningModule.clip_gradients`` (a call of ``torch.nn.utils.clip_grad_norm_`` in user code) is not seen.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch.plugins.precision import Precision
 from torch import Tensor
 
-Around = Callable[[Any, Tensor | None, float, Callable[[], None]], None]
-"""Gets the optimizer, the total norm if the clipping has computed it, the clip value, and a function that clips."""
+
+class ClipNorms(NamedTuple):
+    """What the clipping computes in order to clip.
+
+    Attributes:
+        total: 2-norm of all gradients.
+        parameters: The parameters with a gradient.
+        each: 2-norm of the gradient of each of them, shape (num_parameters,); None if not known.
+    """
+
+    total: Tensor
+    parameters: Sequence[Tensor]
+    each: Tensor | None
+
+
+Around = Callable[[Any, ClipNorms | None, float, Callable[[], None]], None]
+"""Gets the optimizer, the norms if the clipping has computed them, the clip value, and a function that clips."""
 
 
 class ClipTap:
@@ -37,14 +52,14 @@ class ClipTap:
 
         def norm(optimizer: Any, clip_val: float) -> None:
             parameters = list(self._plugin.main_params(optimizer))
-            gradients = [p.grad for p in parameters if p.grad is not None]
-            if knows_total and gradients:  # the two halves of torch.nn.utils.clip_grad_norm_
-                total = torch.nn.utils.get_total_norm(gradients)
+            present = [p for p in parameters if p.grad is not None]
+            if knows_total and present:  # the two halves of torch.nn.utils.clip_grad_norm_
+                norms = _norms(present)
                 self._around(
                     optimizer,
-                    total,
+                    norms,
                     clip_val,
-                    lambda: torch.nn.utils.clip_grads_with_norm_(parameters, clip_val, total),
+                    lambda: torch.nn.utils.clip_grads_with_norm_(parameters, clip_val, norms.total),
                 )
             else:
                 self._around(optimizer, None, clip_val, lambda: by_norm(optimizer, clip_val))
@@ -59,3 +74,15 @@ class ClipTap:
         """Give the plugin its own methods back."""
         for name in ("clip_grad_by_norm", "clip_grad_by_value"):
             self._plugin.__dict__.pop(name, None)
+
+
+@torch.no_grad()
+def _norms(parameters: Sequence[Tensor]) -> ClipNorms:
+    """``torch.nn.utils.get_total_norm``, by the same operations, and what it computes on the way."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if len({(type(g), g.device, g.dtype, g.layout) for g in gradients}) > 1 or type(gradients[0]) is not Tensor:
+        return ClipNorms(torch.nn.utils.get_total_norm(gradients), parameters, None)
+    if gradients[0].layout is not torch.strided:
+        return ClipNorms(torch.nn.utils.get_total_norm(gradients), parameters, None)
+    each = torch.stack(torch._foreach_norm(gradients, 2.0))
+    return ClipNorms(torch.linalg.vector_norm(each, 2.0), parameters, each)

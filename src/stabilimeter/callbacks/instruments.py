@@ -10,7 +10,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 
-from stabilimeter.callbacks.clip_tap import ClipTap
+from stabilimeter.callbacks.clip_tap import ClipNorms, ClipTap
 from stabilimeter.callbacks.clock import step_in_progress
 from stabilimeter.callbacks.micro_batches import MicroBatchLoss, without_loss_scale
 from stabilimeter.callbacks.probe import Probe, Site
@@ -135,13 +135,15 @@ class Instruments:
             if not self._automatic:
                 track.set_loss(self._micro_batches.take())
 
-    def _around_clipping(self, optimizer: Any, total: Tensor | None, clip_val: float, clip: Callable[[], None]) -> None:
+    def _around_clipping(
+        self, optimizer: Any, norms: ClipNorms | None, clip_val: float, clip: Callable[[], None]
+    ) -> None:
         inner = optimizer.optimizer if isinstance(optimizer, LightningOptimizer) else optimizer
         track = self._tracks.get(id(inner))
         if track is None:
             clip()
         else:
-            track.around_clipping(step_in_progress(self._trainer), total, clip_val, clip)
+            track.around_clipping(step_in_progress(self._trainer), norms, clip_val, clip)
 
 
 def _probes(signals: Sequence[Signal], site: Site) -> dict[Any, Probe]:

@@ -68,8 +68,9 @@ class Journal:
         if self._writer is not None:
             self._writer.write_block(block.keys, block.steps, block.values, block.wall_times, block.measured)
             times = dict(zip(block.steps.tolist(), block.wall_times.tolist(), strict=True))
-            for key, step, vector in block.vectors:
-                self._writer.write_vector(key, step, vector, times.get(step))
+            for vector in block.vectors:
+                if vector.on_stride:
+                    self._writer.write_vector(vector.key, vector.step, vector.values, times.get(vector.step))
         write_to_loggers(self._loggers, block)
         over: list[tuple[str, list[Incident]]] = []
         for column, key in enumerate(block.keys):

@@ -1,14 +1,31 @@
 """Which column each signal fills, and at which moment."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stabilimeter.callbacks.signal import Measured, Moment, Reduction, Signal
+from stabilimeter.callbacks.signal import Measured, MeasuredVector, Moment, Reduction, Signal
 from stabilimeter.callbacks.step_view import StepView
 
 Measure = Callable[[StepView], Measured]
+
+
+class VectorPlan(NamedTuple):
+    """A vector to measure.
+
+    Attributes:
+        key: Its key.
+        measure: What gives it.
+        reduction: How ranks are combined.
+        per_parameter: Whether it has one element per parameter tensor.
+    """
+
+    key: str
+    measure: Callable[[StepView], MeasuredVector]
+    reduction: Reduction
+    per_parameter: bool
 
 
 class MeasuringPlan:
@@ -16,12 +33,11 @@ class MeasuringPlan:
 
     Attributes:
         keys: Key of each scalar signal, in the order of the columns.
-        vector_keys: Key of each vector signal.
-        vector_reductions: How ranks are combined, per vector signal.
         reductions: How ranks are combined, per column.
         scalars: Per moment, the columns to fill at every step, and what to fill them with.
         strided: The same for the columns to fill at a stride.
-        vectors: Per moment, what gives a vector at a stride: index into ``vector_keys``, and the function.
+        vectors: Per moment, the vectors to measure at every step.
+        strided_vectors: Per moment, the vectors to measure at a stride.
     """
 
     def __init__(self, signals: Sequence[Signal]) -> None:
@@ -29,19 +45,21 @@ class MeasuringPlan:
         vectors = [signal for signal in signals if signal.vector]
         ratios = [signal for signal in scalars if signal.divided_by is not None]
         self.keys = [signal.spec.key for signal in scalars]
-        self.vector_keys = [signal.spec.key for signal in vectors]
-        self.vector_reductions = [Reduction(signal.spec.reduction) for signal in vectors]
         self.reductions = [Reduction(signal.spec.reduction) for signal in scalars + ratios]
         self.scalars: dict[Moment, list[tuple[int, Measure]]] = {moment: [] for moment in Moment}
         self.strided: dict[Moment, list[tuple[int, Measure]]] = {moment: [] for moment in Moment}
-        self.vectors: dict[Moment, list[tuple[int, Measure]]] = {moment: [] for moment in Moment}
+        self.vectors: dict[Moment, list[VectorPlan]] = {moment: [] for moment in Moment}
+        self.strided_vectors: dict[Moment, list[VectorPlan]] = {moment: [] for moment in Moment}
         for column, signal in enumerate(scalars):
             self._columns_of(signal).append((column, signal.measure))
         for column, signal in enumerate(ratios, start=len(scalars)):
             if signal.divided_by is not None:
                 self._columns_of(signal).append((column, signal.divided_by))
-        for index, signal in enumerate(vectors):
-            self.vectors[signal.moment].append((index, signal.measure))
+        for signal in vectors:
+            measured = self.strided_vectors if signal.strided else self.vectors
+            reduction = Reduction(signal.spec.reduction)
+            plan = VectorPlan(signal.spec.key, signal.measure, reduction, per_parameter=signal.names is None)
+            measured[signal.moment].append(plan)
         self._numerators = [scalars.index(signal) for signal in ratios]
 
     def _columns_of(self, signal: Signal) -> list[tuple[int, Measure]]:

@@ -3,18 +3,23 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from lightning.pytorch import LightningModule
 from numpy.typing import NDArray
 from torch import Tensor
 
+from stabilimeter.callbacks.gradients import TensorNorms
 from stabilimeter.callbacks.probe import Probe, Site
 from stabilimeter.callbacks.step_view import StepView
 from stabilimeter.records.manifest import SignalSpec
 
 Measured = Tensor | float | None
-"""A 0-d tensor on the device (or a vector), a number that was never on it, or None: nothing to measure this time."""
+"""A 0-d tensor on the device, a number that was never on it, or None: nothing to measure this time."""
+
+MeasuredVector = Tensor | TensorNorms | None
+"""A vector on the device, or None."""
 
 
 class Moment(str, Enum):
@@ -42,17 +47,18 @@ class Signal:
 
     Attributes:
         spec: Key, unit, `Moment` and `Reduction`.
-        measure: Reads a `StepView` at that moment. It must not read the device: it returns 0-d tensors as they are.
+        measure: Reads a `StepView` at that moment. It must not read the device: it returns `Measured` as it is, or
+            `MeasuredVector` if ``vector``.
         divided_by: A second measurement, with the same moment and reduction, that divides the first after both have
             been combined over the ranks (a ratio of norms is not a norm of ratios).
         strided: Measured at a stride only, because it costs a pass over all parameters.
-        vector: A vector instead of one number; always at the stride.
+        vector: A vector instead of one number; kept on disk at the stride.
         names: Names of the elements of a vector, from the module; None for one element per parameter tensor.
         probe: What it needs beyond the `StepView`, which it then finds by ``view.probe(...)``.
     """
 
     spec: SignalSpec
-    measure: Callable[[StepView], Measured]
+    measure: Callable[[StepView], Any]
     divided_by: Callable[[StepView], Measured] | None = None
     strided: bool = False
     vector: bool = False

@@ -31,9 +31,9 @@ class StepEvidence:
         found: dict[str, Any] = {"epoch": block.epochs[row], "batch_idx": block.batches[row]}
         if self._lr_key in block.keys:
             found["learning_rate"] = float(block.values[row, block.keys.index(self._lr_key)])
-        near = [(at, norms) for key, at, norms in block.vectors if key == self._layers_key and at <= step]
+        near = [vector for vector in block.vectors if vector.key == self._layers_key and vector.step <= step]
         if near:
-            at, norms = near[-1]
+            _, at, _, norms = near[-1]
             found["top_layers"] = {self._names[i]: float(norms[i]) for i in _largest(norms)}
             found["top_layers_step"] = at
         return found

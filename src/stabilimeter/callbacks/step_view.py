@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from stabilimeter.callbacks.gradients import Gradients
+from stabilimeter.callbacks.gradients import Gradients, TensorNorms
 from stabilimeter.callbacks.probe import Probe, Site
 from stabilimeter.callbacks.update_sketch import UpdateSketch
 
@@ -36,13 +36,21 @@ class StepView:
         self.loss: Tensor | None = None
         self.clipped_norm: Tensor | None = None
         self.step_s: float | None = None
+        self._norms: TensorNorms | None = None
         self._gradient_norm: Tensor | None = None
+
+    @property
+    def layer_gradient_norms(self) -> TensorNorms | None:
+        """2-norm of each gradient; None if no parameter of this optimizer has one."""
+        if self._norms is None:
+            self._norms = self._gradients.norms()
+        return self._norms
 
     @property
     def gradient_norm(self) -> Tensor | None:
         """2-norm of all gradients of this optimizer; None if no parameter has one."""
-        if self._gradient_norm is None:
-            self._gradient_norm = self._gradients.norm()
+        if self._gradient_norm is None and self.layer_gradient_norms is not None:
+            self._gradient_norm = self.layer_gradient_norms.total()
         return self._gradient_norm
 
     def probe(self, kind: Callable[[Site], P]) -> P:
@@ -50,14 +58,9 @@ class StepView:
         found: Any = self._probes[kind]
         return found  # type: ignore[no-any-return]
 
-    def reuse_gradient_norm(self, norm: Tensor | None) -> None:
-        """Take a norm that was computed anyway."""
-        self._gradient_norm = norm
-
-    @property
-    def layer_gradient_norms(self) -> Tensor | None:
-        """2-norm of each gradient, shape (num_parameters,), 0 where there is none; None if no parameter has one."""
-        return self._gradients.norm_per_tensor()
+    def reuse_gradient_norms(self, total: Tensor, norms: TensorNorms | None) -> None:
+        """Take norms that were computed anyway."""
+        self._gradient_norm, self._norms = total, norms
 
     @property
     def update_norm(self) -> Tensor | None:

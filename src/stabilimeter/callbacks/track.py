@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,14 +11,31 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stabilimeter.callbacks.buffer import Buffer
+from stabilimeter.callbacks.clip_tap import ClipNorms
 from stabilimeter.callbacks.clock import Stopwatch
 from stabilimeter.callbacks.gradients import HALF_PRECISION, Gradients
-from stabilimeter.callbacks.measuring_plan import MeasuringPlan
+from stabilimeter.callbacks.measuring_plan import MeasuringPlan, VectorPlan
 from stabilimeter.callbacks.probe import Probe
 from stabilimeter.callbacks.sharding import holders, is_sharded
 from stabilimeter.callbacks.signal import Measured, Moment, Signal
 from stabilimeter.callbacks.step_view import StepView
 from stabilimeter.callbacks.update_sketch import UpdateSketch
+
+
+class Vector(NamedTuple):
+    """One number per parameter tensor.
+
+    Attributes:
+        key: Name of the series.
+        step: Step it belongs to.
+        on_stride: Whether it is to be kept.
+        values: Shape (num_layers,).
+    """
+
+    key: str
+    step: int
+    on_stride: bool
+    values: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -33,7 +50,7 @@ class Block:
         wall_times: When each row was complete, in seconds since the epoch.
         batches: Batch index of each row within its epoch.
         epochs: Epoch of each row.
-        vectors: Key, step and values of each vector.
+        vectors: The vectors, in the order of their steps.
     """
 
     keys: list[str]
@@ -43,7 +60,7 @@ class Block:
     wall_times: NDArray[np.float64]
     batches: list[int]
     epochs: list[int]
-    vectors: list[tuple[str, int, NDArray[np.float64]]]
+    vectors: list[Vector]
 
 
 class Track:
@@ -84,9 +101,9 @@ class Track:
         self._world_size = world_size
         self._probes = dict(probes or {})
         self._look_at_parameters()
-        device = self._parameters[0].device if self._parameters else torch.device("cpu")
+        self._device = self._parameters[0].device if self._parameters else torch.device("cpu")
         sharded = is_sharded(self._parameters, strategy)
-        self._buffer = Buffer(self._plan.reductions, device=device, world_size=world_size, sharded=sharded)
+        self._buffer = Buffer(self._plan.reductions, device=self._device, world_size=world_size, sharded=sharded)
         self._row: list[Measured] = []
         self._is_open = self._has_gradients = self._has_stepped = self._is_on_stride = False
         self.num_steps = 0
@@ -119,19 +136,20 @@ class Track:
         if not self._clipping_follows:
             self._measure_gradients()
 
-    def around_clipping(self, step: int, total: Tensor | None, clip_val: float, clip: Callable[[], None]) -> None:
-        """Gradients are about to be clipped by ``clip``, with the total norm ``total`` if that is known already."""
+    def around_clipping(self, step: int, norms: ClipNorms | None, clip_val: float, clip: Callable[[], None]) -> None:
+        """Gradients are about to be clipped by ``clip``, with ``norms`` if those are known already."""
         if not (self._is_open and self._view.step == step):
             self._begin(step)  # manual optimization clips before it steps
-        reusable = total is not None and not self._sharded and total.dtype not in HALF_PRECISION
+        reusable = norms is not None and not self._sharded and norms.total.dtype not in HALF_PRECISION
         if not self._has_gradients:
-            if reusable:
-                self._view.reuse_gradient_norm(total)
+            if norms is not None and reusable:
+                each = None if norms.each is None else self._gradients.known(norms.parameters, norms.each)
+                self._view.reuse_gradient_norms(norms.total, each)
             self._measure_gradients()
         clip()
         with torch.no_grad():
-            if total is not None and reusable:
-                self._view.clipped_norm = total * (clip_val / (total + 1e-6)).clamp(max=1.0)
+            if norms is not None and reusable:
+                self._view.clipped_norm = norms.total * (clip_val / (norms.total + 1e-6)).clamp(max=1.0)
             else:
                 self._view.clipped_norm = self._gradients.norm()
             self._measure(Moment.CLIPPED)
@@ -202,7 +220,7 @@ class Track:
             wall_times=np.array(self._wall_times),
             batches=self._batches,
             epochs=self._epochs,
-            vectors=[(key, step, vector) for (key, step), vector in zip(self._vector_rows, vectors, strict=True)],
+            vectors=[Vector(*row, vector) for row, vector in zip(self._vector_rows, vectors, strict=True)],
         )
         self._forget_rows()
         return block
@@ -228,15 +246,20 @@ class Track:
     def _measure(self, moment: Moment) -> None:
         for column, measure in self._plan.scalars[moment]:
             self._row[column] = measure(self._view)
-        if not self._is_on_stride:
-            return
-        for column, measure in self._plan.strided[moment]:
-            self._row[column] = measure(self._view)
-        for index, measure in self._plan.vectors[moment]:
+        self._add_vectors(self._plan.vectors[moment])
+        if self._is_on_stride:
+            for column, measure in self._plan.strided[moment]:
+                self._row[column] = measure(self._view)
+            self._add_vectors(self._plan.strided_vectors[moment])
+
+    def _add_vectors(self, wanted: Sequence[VectorPlan]) -> None:
+        for key, measure, reduction, per_parameter in wanted:
             vector = measure(self._view)
-            if isinstance(vector, Tensor):
-                self._buffer.add_vector(vector, self._plan.vector_reductions[index])
-                self._vector_rows.append((self._plan.vector_keys[index], self._view.step))
+            if vector is None and self._world_size > 1 and per_parameter:  # all ranks must send as many vectors
+                vector = torch.zeros(len(self._layers), device=self._device)
+            if vector is not None:
+                self._buffer.add_vector(vector, reduction)
+                self._vector_rows.append((key, self._view.step, self._is_on_stride))
 
     def _measures_updates(self) -> bool:
         """Whether something looks at the update of the open step."""
@@ -258,4 +281,4 @@ class Track:
         self._wall_times: list[float] = []
         self._batches: list[int] = []
         self._epochs: list[int] = []
-        self._vector_rows: list[tuple[str, int]] = []
+        self._vector_rows: list[tuple[str, int, bool]] = []
