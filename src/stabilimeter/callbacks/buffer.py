@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stabilimeter.callbacks.gradients import TensorNorms, in_order
+from stabilimeter.callbacks.gradients import TensorNorms, in_order, totals
 from stabilimeter.callbacks.sharding import combined_over_ranks
 from stabilimeter.callbacks.signal import Measured, Reduction
 
@@ -51,17 +51,17 @@ class Buffer:
         self._sharded = sharded
         self._device = device
         self._dtype = torch.float32 if device.type == "mps" else torch.float64
-        self._columns: list[list[Measured]] = [[] for _ in reductions]
+        self._num_columns = len(reductions)
+        self._rows: list[Sequence[Measured]] = []
         self._vectors: list[Tensor | TensorNorms] = []
         self._vector_is_norm: list[bool] = []
 
     def __len__(self) -> int:
-        return len(self._columns[0]) if self._columns else 0
+        return len(self._rows)
 
     def add(self, row: Sequence[Measured]) -> None:
         """Add the measurements of one step; None where there is none."""
-        for column, value in zip(self._columns, row, strict=True):
-            column.append(value)
+        self._rows.append(row)
 
     def add_vector(self, vector: Tensor | TensorNorms, reduction: Reduction) -> None:
         """Add one vector; on all ranks, if on any. Anything but a norm is averaged over ranks."""
@@ -75,9 +75,9 @@ class Buffer:
             combine: Combine with the other ranks, by one collective. All ranks must then call this; False after an
                 exception, when the others may be gone.
         """
-        columns, vectors, vector_is_norm = self._columns, self._vectors, self._vector_is_norm
-        self._columns, self._vectors, self._vector_is_norm = [[] for _ in columns], [], []
-        num_rows = len(columns[0]) if columns else 0
+        num_rows, vectors, vector_is_norm = len(self._rows), self._vectors, self._vector_is_norm
+        columns = [_with_totals(column) for column in zip(*self._rows, strict=True)] or [[]] * self._num_columns
+        self._rows, self._vectors, self._vector_is_norm = [], [], []
         together = combine and self._world_size > 1
         values = np.empty((num_rows, len(columns)))
         sent: list[int] = []
@@ -121,13 +121,24 @@ class Buffer:
         """Which of the columns ``sent`` to the other ranks become a variance."""
         return [k for k, i in enumerate(sent) if self._is_variance[i]]
 
-    def _as_tensors(self, column: Sequence[Measured]) -> list[Tensor]:
+    def _as_tensors(self, column: Sequence[Tensor | float | None]) -> list[Tensor]:
         """The values of a column as 0-d tensors on one device, NaN where there is none."""
+        device = self._device
+        column = [
+            value.to(device) if isinstance(value, Tensor) and value.device != device else value for value in column
+        ]
         first = next((value for value in column if isinstance(value, Tensor)), None)
-        if first is None or first.device != self._device:
-            first = torch.zeros((), device=self._device, dtype=self._dtype)
+        if first is None:
+            first = torch.zeros((), device=device, dtype=self._dtype)
         absent = torch.full_like(first, math.nan)
-        return [value.to(self._device) if isinstance(value, Tensor) else absent for value in column]
+        return [value if isinstance(value, Tensor) else absent for value in column]
+
+
+def _with_totals(column: Sequence[Measured]) -> list[Tensor | float | None]:
+    """A column in which the norms of all gradients of a step have become one."""
+    norms = [value for value in column if isinstance(value, TensorNorms)]
+    found = iter(totals(norms))
+    return [next(found) if isinstance(value, TensorNorms) else value for value in column]
 
 
 def _kind_of(vector: Tensor | TensorNorms) -> int:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -52,6 +53,15 @@ class TensorNorms:
     def by_layer(self) -> Tensor:
         """The norm of each layer, shape (num_layers,), 0 where it has no gradient."""
         return in_order(self.values[None, :], self.order)[0]
+
+
+def totals(steps: Sequence[TensorNorms]) -> list[Tensor]:
+    """`TensorNorms.total` of many steps, with one kernel for all that have the same order."""
+    found: list[Tensor] = []
+    for order, run in groupby(steps, key=lambda norms: norms.order):
+        rows = torch.stack([norms.values for norms in run])
+        found += torch.linalg.vector_norm(rows[:, : order.num_own], dim=1).unbind()
+    return found
 
 
 def in_order(rows: Tensor, order: Order) -> Tensor:

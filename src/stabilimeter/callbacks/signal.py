@@ -15,8 +15,9 @@ from stabilimeter.callbacks.probe import Probe, Site
 from stabilimeter.callbacks.step_view import StepView
 from stabilimeter.records.manifest import SignalSpec
 
-Measured = Tensor | float | None
-"""A 0-d tensor on the device, a number that was never on it, or None: nothing to measure this time."""
+Measured = Tensor | TensorNorms | float | None
+"""A 0-d tensor on the device, norms whose total is wanted, a number that was never on the device, or None: nothing to
+measure this time."""
 
 MeasuredVector = Tensor | TensorNorms | None
 """A vector on the device, or None."""

@@ -47,6 +47,11 @@ class StepView:
         return self._norms
 
     @property
+    def gradient_norm_in_parts(self) -> Tensor | TensorNorms | None:
+        """The same as `gradient_norm`, or norms of which it is the total: that can wait until the flush."""
+        return self.layer_gradient_norms if self._gradient_norm is None else self._gradient_norm
+
+    @property
     def gradient_norm(self) -> Tensor | None:
         """2-norm of all gradients of this optimizer; None if no parameter has one."""
         if self._gradient_norm is None and self.layer_gradient_norms is not None:
