@@ -64,7 +64,8 @@ class Counted(Callback):
 
     def on_before_optimizer_step(self, *args):
         with CountOps(self.reads), CountMethods(self.reads):
-            self.inner.on_before_optimizer_step(*args)
+            if self.inner.on_before_optimizer_step is not None:  # clipping brings the gradients
+                self.inner.on_before_optimizer_step(*args)
 
     def on_train_batch_end(self, *args):
         with CountOps(self.reads), CountMethods(self.reads):

@@ -32,11 +32,11 @@ class DerivedColumns:
             columns: Per source its values in the block, shape (num_steps,), NaN where not measured.
         """
         series = {key: np.concatenate([past, columns[key]]) for key, past in self._past.items()}
-        derived = []
-        for signal in self._signals:
-            num_steps = len(columns[signal.sources[0]])
-            windows = [trailing_windows(series[source], num_steps, signal.window) for source in signal.sources]
-            derived.append(signal.derive(*windows))
+        needed = {(source, signal.window) for signal in self._signals for source in signal.sources}
+        windows = {
+            (source, width): trailing_windows(series[source], len(columns[source]), width) for source, width in needed
+        }
+        derived = [s.derive(*(windows[source, s.window] for source in s.sources)) for s in self._signals]
         self._past = {key: values[max(len(values) - self._memory, 0) :] for key, values in series.items()}
         return derived
 

@@ -7,12 +7,14 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 
 from stabilimeter.callbacks.clip_tap import ClipNorms, ClipTap
 from stabilimeter.callbacks.clock import step_in_progress
 from stabilimeter.callbacks.micro_batches import MicroBatchLoss, without_loss_scale
+from stabilimeter.callbacks.own_cost import OwnCost, charged, not_charged
 from stabilimeter.callbacks.probe import Probe, Site
 from stabilimeter.callbacks.signal import Signal
 from stabilimeter.callbacks.track import Block, Track
@@ -22,12 +24,17 @@ from stabilimeter.callbacks.training_step_tap import TrainingStepTap
 class Instruments:
     """One track per optimizer, fed by the Trainer's hooks, by the optimizers' own and by the clipping.
 
+    Attributes:
+        cost: What monitoring takes.
+        clipping_brings_gradients: Lightning clips before every optimizer step, so `before_step` need not be called.
+
     Args:
         trainer: The Trainer, about to train.
         module: Its module.
         signals: What to measure, per optimizer.
         layers: Parameters of per-tensor vectors, per optimizer.
         stride: Measure strided signals at every so many steps of an optimizer.
+        cost: What monitoring takes.
     """
 
     def __init__(
@@ -38,11 +45,16 @@ class Instruments:
         signals: Sequence[Sequence[Signal]],
         layers: Sequence[Sequence[Tensor]],
         stride: int,
+        cost: OwnCost,
     ) -> None:
+        self.cost = cost
         self._trainer = trainer
         self._automatic = module.automatic_optimization
         self._micro_batches = MicroBatchLoss()
+        own_way = is_overridden("configure_gradient_clipping", module)
+        through_plugin = type(trainer.precision_plugin).clip_gradients is Precision.clip_gradients
         clips = self._automatic and bool(trainer.gradient_clip_val)
+        self.clipping_brings_gradients = clips and through_plugin and not own_way
         optimizers = trainer.optimizers
         tap = TrainingStepTap(module)
         tracks = [
@@ -51,9 +63,10 @@ class Instruments:
                 measured,
                 layers=parameters,
                 stride=stride,
-                clipping_follows=clips and not is_overridden("configure_gradient_clipping", module),
+                clipping_follows=self.clipping_brings_gradients,
                 strategy=trainer.strategy,
                 world_size=trainer.world_size,
+                cost=cost,
                 probes=_probes(measured, Site(trainer, module, optimizer, parameters, tap)),
             )
             for optimizer, measured, parameters in zip(optimizers, signals, layers, strict=True)
@@ -129,20 +142,23 @@ class Instruments:
             track.num_steps = count
             track.prepare_probes()
 
+    @charged
     def _after_step(self, track: Track, *_: Any) -> None:
         if track.is_open:
             track.after_step()
             if not self._automatic:
                 track.set_loss(self._micro_batches.take())
 
+    @charged
     def _around_clipping(
         self, optimizer: Any, norms: ClipNorms | None, clip_val: float, clip: Callable[[], None]
     ) -> None:
         inner = optimizer.optimizer if isinstance(optimizer, LightningOptimizer) else optimizer
         track = self._tracks.get(id(inner))
         if track is None:
-            clip()
+            not_charged(self.cost, clip)()
         else:
+            clip = not_charged(self.cost, clip)
             track.around_clipping(step_in_progress(self._trainer), norms, clip_val, clip)
 
 

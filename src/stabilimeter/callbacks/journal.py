@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stabilimeter.callbacks.circumstances import Circumstances
 from stabilimeter.callbacks.derived_columns import DerivedColumns
 from stabilimeter.callbacks.logger_blocks import write_to_loggers
+from stabilimeter.callbacks.own_cost import OwnCost
 from stabilimeter.callbacks.signal import DerivedSignal
 from stabilimeter.callbacks.step_evidence import StepEvidence
 from stabilimeter.callbacks.track import Block
@@ -123,11 +124,11 @@ class Journal:
         if self._writer is not None:
             self._writer.heartbeat()
 
-    def close(self, status: RunStatus, reason: str | None, last_step: int | None) -> None:
+    def close(self, status: RunStatus, reason: str | None, last_step: int | None, cost: OwnCost) -> None:
         """The run is over: so are the incidents still open."""
         self._report(self._watch.finish())
         if self._writer is not None:
-            self._writer.close(status, reason, last_step)
+            self._writer.close(status, reason, last_step, cost.summary(self._writer.bytes_written))
 
     def nonfinite_at_end(self) -> str | None:
         """Which watched series, if any, is not finite at its last value, in words."""

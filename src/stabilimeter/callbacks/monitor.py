@@ -19,6 +19,7 @@ from stabilimeter.callbacks.journal import Journal
 from stabilimeter.callbacks.monitored_signals import MonitoredSignals
 from stabilimeter.callbacks.opening import Settings, courses, opened_instruments, opened_journal
 from stabilimeter.callbacks.outlook import ending, planned_steps
+from stabilimeter.callbacks.own_cost import OwnCost, charged
 from stabilimeter.callbacks.run_folder import check_writable, run_folder
 from stabilimeter.callbacks.signal import AnySignal, DerivedSignal, Signal
 from stabilimeter.records.manifest import RunStatus
@@ -92,6 +93,7 @@ class StabilityMonitor(Callback):
         )
         keys = [signal.spec.key for signal in chosen]
         self._state_key = self._generate_state_key(dirpath=None if dirpath is None else str(dirpath), signals=keys)
+        self.cost = OwnCost()
         self._folder: Path | None = None
         self._instruments: Instruments | None = None
         self._journal: Journal | None = None
@@ -121,16 +123,19 @@ class StabilityMonitor(Callback):
         """Open the record, now that a checkpoint has been restored, and attach to optimizers and clipping."""
         found = courses(trainer, pl_module, self._settings.signals)
         self._trainer = trainer
+        self.cost = OwnCost()
         self._planned_steps = planned_steps(trainer, pl_module)
         keys = [spec.key for course in found for spec in course.specs]
         self._evaluations = Evaluations(reserved=keys)
         self._monitored = MonitoredSignals(trainer, keys) or None
-        self._instruments = opened_instruments(trainer, pl_module, found, self._settings)
+        self._instruments = opened_instruments(trainer, pl_module, found, self._settings, self.cost)
         self._instruments.pause()
         if trainer.is_global_zero:
             self._journal = opened_journal(trainer, pl_module, found, self._settings, self._folder)
         if not pl_module.automatic_optimization:
             self.on_before_backward = self._on_before_backward
+        if self._instruments.clipping_brings_gradients:
+            self.on_before_optimizer_step = None  # type: ignore[assignment, method-assign]
         if trainer.global_step and self._state.get("step") == trainer.global_step:
             self._instruments.load_state_dict(self._state["instruments"])
             if self._journal is not None and "journal" in self._state:
@@ -150,11 +155,13 @@ class StabilityMonitor(Callback):
         if self._instruments is not None:
             self._instruments.before_backward(loss)
 
+    @charged
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Measure the gradients: accumulated, unscaled, not yet clipped."""
         if self._instruments is not None:
             self._instruments.before_step(optimizer)
 
+    @charged
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -180,6 +187,7 @@ class StabilityMonitor(Callback):
         """Show that the run is alive."""
         self._show_alive()
 
+    @charged
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the metrics of this validation."""
         if self._instruments is not None:
@@ -193,6 +201,7 @@ class StabilityMonitor(Callback):
         self._journal.enter_note(step, scalars, text, tag)
         return True
 
+    @charged
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the metrics accumulated over this epoch."""
         if self._monitored is not None:
@@ -201,6 +210,7 @@ class StabilityMonitor(Callback):
 
     # Checkpoints
 
+    @charged
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain Python; what was measured so far is written first, so that a resumed record has no gap."""
         if self._instruments is not None:
@@ -214,6 +224,7 @@ class StabilityMonitor(Callback):
 
     # Closing
 
+    @charged
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Flush while all ranks are still there."""
         if self._instruments is not None:
@@ -247,6 +258,7 @@ class StabilityMonitor(Callback):
             self._journal.heartbeat()
 
     def _enter_metrics(self, trainer: Trainer, metrics: dict[str, float]) -> None:
+        self.cost.host_reads += len(metrics)
         if self._journal is not None:
             self._journal.enter_metrics(last_step_done(trainer), metrics)
 
@@ -276,9 +288,10 @@ class StabilityMonitor(Callback):
             self._state = self._present_state()
         if self._journal is not None:
             last_step = last_step_done(trainer) if trainer.global_step else None
-            self._journal.close(status, reason, last_step)
+            self._journal.close(status, reason, last_step, self.cost)
         self._instruments = self._journal = self._trainer = self._monitored = None
         self.on_before_backward = None
+        self.__dict__.pop("on_before_optimizer_step", None)
 
 
 def _check(

@@ -13,6 +13,7 @@ from stabilimeter.callbacks.instruments import Instruments
 from stabilimeter.callbacks.journal import Journal
 from stabilimeter.callbacks.logger_blocks import without_the_own_one
 from stabilimeter.callbacks.outlook import monitored_metric, planned_steps
+from stabilimeter.callbacks.own_cost import OwnCost
 from stabilimeter.callbacks.provenance import device_name, git_state, global_seed, package_versions
 from stabilimeter.callbacks.signal import AnySignal, DerivedSignal, Signal, for_optimizer
 from stabilimeter.callbacks.step_evidence import StepEvidence
@@ -90,7 +91,7 @@ def courses(trainer: Trainer, module: LightningModule, signals: Sequence[AnySign
 
 
 def opened_instruments(
-    trainer: Trainer, module: LightningModule, found: Sequence[Course], settings: Settings
+    trainer: Trainer, module: LightningModule, found: Sequence[Course], settings: Settings, cost: OwnCost
 ) -> Instruments:
     """Instruments, attached to the Trainer."""
     return Instruments(
@@ -99,6 +100,7 @@ def opened_instruments(
         signals=[course.measured for course in found],
         layers=[course.layers for course in found],
         stride=settings.strided_every_n_steps,
+        cost=cost,
     )
 
 

@@ -21,6 +21,7 @@ class StepView:
         loss: Mean loss over the micro-batches of the step, not divided by their number; None if there was none.
         clipped_norm: Gradient norm after clipping; None if nothing clipped.
         step_s: Wall time of the step in seconds; None if not known.
+        monitor_s: Of that, and of what lies between two steps, the time that went into monitoring.
     """
 
     def __init__(self, gradients: Gradients, sketch: UpdateSketch, probes: Mapping[Any, Probe]) -> None:
@@ -36,6 +37,7 @@ class StepView:
         self.loss: Tensor | None = None
         self.clipped_norm: Tensor | None = None
         self.step_s: float | None = None
+        self.monitor_s = 0.0
         self._norms: TensorNorms | None = None
         self._gradient_norm: Tensor | None = None
 

@@ -15,6 +15,7 @@ from stabilimeter.callbacks.clip_tap import ClipNorms
 from stabilimeter.callbacks.clock import Stopwatch
 from stabilimeter.callbacks.gradients import HALF_PRECISION, Gradients
 from stabilimeter.callbacks.measuring_plan import MeasuringPlan, VectorPlan
+from stabilimeter.callbacks.own_cost import OwnCost
 from stabilimeter.callbacks.probe import Probe
 from stabilimeter.callbacks.sharding import holders, is_sharded
 from stabilimeter.callbacks.signal import Measured, Moment, Signal
@@ -77,6 +78,7 @@ class Track:
         clipping_follows: Clipping comes after ``on_before_optimizer_step``; the gradients are measured there, together.
         strategy: The Trainer's strategy.
         world_size: Number of ranks.
+        cost: What monitoring takes.
         probes: What signals have brought along, by kind.
     """
 
@@ -90,6 +92,7 @@ class Track:
         clipping_follows: bool,
         strategy: Any,
         world_size: int,
+        cost: OwnCost,
         probes: Mapping[Any, Probe] | None = None,
     ) -> None:
         self._optimizer = optimizer
@@ -99,6 +102,7 @@ class Track:
         self._clipping_follows = clipping_follows
         self._strategy = strategy
         self._world_size = world_size
+        self._cost = cost
         self._probes = dict(probes or {})
         self._look_at_parameters()
         self._device = self._parameters[0].device if self._parameters else torch.device("cpu")
@@ -177,6 +181,7 @@ class Track:
         if not self._has_stepped:
             self.after_step()
         self._view.step_s = self._stopwatch.lap()
+        self._view.monitor_s = self._cost.lap()
         self._measure(Moment.STEP_END)
         self._buffer.add(self._row)
         self._steps.append(self._view.step)
@@ -211,6 +216,7 @@ class Track:
     def take(self, *, combine: bool) -> Block:
         """Empty the buffer; see `Buffer.take`."""
         columns, measured, vectors = self._buffer.take(combine=combine)
+        self._cost.host_reads += 1
         keys = self._plan.keys
         block = Block(
             keys=list(keys),

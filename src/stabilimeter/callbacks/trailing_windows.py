@@ -33,6 +33,8 @@ def over_finite(
     finite = np.isfinite(windows)
     complete = finite.all(axis=1)
     result = np.full(len(windows), np.nan)
+    if complete.all():
+        return statistic(windows)
     if complete.any():
         result[complete] = statistic(windows[complete])
     for i in np.flatnonzero(~complete & (finite.sum(axis=1) >= minimum)):

@@ -176,14 +176,16 @@ def scalar_block(
     mask = np.ones(single.shape, np.bool_) if logged is None else np.asarray(logged, np.bool_)
     frames: list[bytes] = [b""] * len(steps)
     rows_with: dict[bytes, list[int]] = {}
-    for row in range(len(mask)):
-        if not mask[row].any():
+    patterns, width = mask.tobytes(), len(tags)
+    for row, is_beyond in enumerate(beyond.tolist()):
+        pattern = patterns[row * width : (row + 1) * width]
+        if not any(pattern):
             continue
-        if beyond[row]:
+        if is_beyond:
             present = {tags[column]: float(values[row, column]) for column in np.flatnonzero(mask[row]).tolist()}
             frames[row] = scalars_event(float(wall_times[row]), int(steps[row]), present)
         else:
-            rows_with.setdefault(mask[row].tobytes(), []).append(row)
+            rows_with.setdefault(pattern, []).append(row)
     for rows in rows_with.values():
         columns = np.flatnonzero(mask[rows[0]])
         names = tuple(tags[column] for column in columns.tolist())
@@ -197,9 +199,9 @@ def _frames(
     tags: tuple[str, ...], steps: NDArray[np.int64], single: NDArray[np.float32], wall_times: NDArray[np.float64]
 ) -> list[bytes]:
     """One frame per step; all of ``tags`` are present at every step."""
-    widths = 1 + np.sum([steps >= 1 << 7 * place for place in range(1, 9)], axis=0)
+    widths = np.array([max(step.bit_length() + 6, 7) // 7 for step in steps.tolist()])  # of a varint
     frames: list[bytes] = [b""] * len(steps)
-    for width in np.unique(widths):
+    for width in sorted(set(widths.tolist())):
         chosen = np.flatnonzero(widths == width)
         template = _template(tags, int(width))
         rows = np.tile(template.row, (len(chosen), 1))

@@ -56,6 +56,23 @@ class SignalSpec:
 
 
 @dataclass(frozen=True)
+class MonitorCost:
+    """What monitoring took, in the last process that worked on the run.
+
+    Attributes:
+        seconds: Time in the monitor's hooks.
+        share: Of the wall time from the beginning of training to its end.
+        host_reads: Number of times values were read back from the device.
+        bytes_written: Size of signals and incidents.
+    """
+
+    seconds: float
+    share: float
+    host_reads: int
+    bytes_written: int
+
+
+@dataclass(frozen=True)
 class Session:
     """One earlier process that worked on the run before it was resumed.
 
@@ -102,6 +119,7 @@ class Manifest:
         reason: Why it ended so.
         last_step: Last optimizer step done.
         ended: Time of the end mark (seconds since the epoch).
+        monitor_cost: What monitoring took, known at the end.
         schema: Version of this layout.
     """
 
@@ -128,6 +146,7 @@ class Manifest:
     reason: str | None = None
     last_step: int | None = None
     ended: float | None = None
+    monitor_cost: MonitorCost | None = None
     schema: int = SCHEMA
 
     def to_json(self) -> str:
@@ -135,6 +154,7 @@ class Manifest:
         plain = {item.name: getattr(self, item.name) for item in fields(self)}
         plain["signals"] = [_as_dict(spec) for spec in self.signals]
         plain["sessions"] = [_as_dict(session) for session in self.sessions]
+        plain["monitor_cost"] = None if self.monitor_cost is None else _as_dict(self.monitor_cost)
         return strict_json.dumps({"schema": plain.pop("schema"), **plain}, indent=1) + "\n"
 
     @classmethod
@@ -159,6 +179,8 @@ class Manifest:
                 replace(Session(**_known_fields(Session, session)), status=_status(session.get("status")))
                 for session in plain.get("sessions", ())
             )
+            if known.get("monitor_cost") is not None:
+                known["monitor_cost"] = MonitorCost(**_known_fields(MonitorCost, known["monitor_cost"]))
             return cls(**{**known, "status": _status(plain.get("status"))})
         except (TypeError, AttributeError) as error:
             raise ValueError(f"not a manifest: {error}") from error
@@ -192,5 +214,5 @@ def _known_fields(kind: type[Any], plain: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in plain.items() if name in names}
 
 
-def _as_dict(item: SignalSpec | Session) -> dict[str, Any]:
+def _as_dict(item: SignalSpec | Session | MonitorCost) -> dict[str, Any]:
     return {part.name: getattr(item, part.name) for part in fields(item)}

@@ -12,7 +12,15 @@ from numpy.typing import ArrayLike
 from stabilimeter.records import event_encoding
 from stabilimeter.records.event_appender import EventAppender, append
 from stabilimeter.records.incident_log import INCIDENTS_FILE, drop_incidents_from, incident_line, incident_text
-from stabilimeter.records.manifest import MANIFEST_FILE, RECORD_DIR, Manifest, RunStatus, Session, read_manifest
+from stabilimeter.records.manifest import (
+    MANIFEST_FILE,
+    RECORD_DIR,
+    Manifest,
+    MonitorCost,
+    RunStatus,
+    Session,
+    read_manifest,
+)
 from stabilimeter.records.process import Process, is_alive, this_process
 from stabilimeter.records.record_error import RecordError
 from stabilimeter.stats.incident import Incident
@@ -30,6 +38,9 @@ class RunWriter:
     recorded from ``resume_from_step`` on is superseded (TensorBoard's ``SessionLog.START``), so that neither our reader
     nor TensorBoard shows a step twice, and nothing already written is ever changed.
 
+    Attributes:
+        bytes_written: Size of all signals and incidents so far, those waiting for the next flush included.
+
     Args:
         run_dir: Folder of the run; made if it does not exist.
         manifest: What the run says about itself. Process, times and end mark are filled in here.
@@ -46,6 +57,7 @@ class RunWriter:
         if resume_from_step is not None and resume_from_step < 0:
             raise RecordError(f"resume_from_step must not be negative, got {resume_from_step}")
         self.path = Path(run_dir) / RECORD_DIR
+        self.bytes_written = 0
         self._manifest_path = self.path / MANIFEST_FILE
         now = time.time()
         process = this_process()
@@ -138,7 +150,9 @@ class RunWriter:
         """Record an incident, at once: in ``incidents.jsonl`` and as text for TensorBoard."""
         self.write_text(_INCIDENTS_TAG, incident.step, incident_text(incident))
         self._events.flush()
-        append(self._incidents_path, incident_line(incident).encode())
+        line = incident_line(incident).encode()
+        append(self._incidents_path, line)
+        self.bytes_written += len(line)
 
     def flush(self) -> None:
         """Hand everything written so far to the operating system, and give a sign of life.
@@ -160,13 +174,20 @@ class RunWriter:
             self.manifest = replace(self.manifest, heartbeat=now)
             self.manifest.write(self._manifest_path)
 
-    def close(self, status: RunStatus, reason: str | None = None, last_step: int | None = None) -> None:
+    def close(
+        self,
+        status: RunStatus,
+        reason: str | None = None,
+        last_step: int | None = None,
+        monitor_cost: MonitorCost | None = None,
+    ) -> None:
         """Flush and set the end mark; only the first call counts.
 
         Args:
             status: How the run ended.
             reason: Why, in a sentence.
             last_step: Last optimizer step done.
+            monitor_cost: What monitoring took.
         """
         if self.manifest.status is not None:
             return
@@ -175,7 +196,13 @@ class RunWriter:
         self._events.flush()
         now = time.time()
         self.manifest = replace(
-            self.manifest, status=status, reason=reason, last_step=last_step, heartbeat=now, ended=now
+            self.manifest,
+            status=status,
+            reason=reason,
+            last_step=last_step,
+            monitor_cost=monitor_cost,
+            heartbeat=now,
+            ended=now,
         )
         self.manifest.write(self._manifest_path)
 
@@ -183,6 +210,7 @@ class RunWriter:
         if self.manifest.status is not None:
             raise RecordError(f"the record in {self.path} is closed; nothing can be added to it")
         self._events.add(frames)
+        self.bytes_written += len(frames)
 
 
 def _refuse_if_in_use(previous: Manifest, process: Process, path: Path) -> None:

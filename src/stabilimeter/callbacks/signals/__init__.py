@@ -9,6 +9,7 @@ from stabilimeter.callbacks.signals.learning_rate import LEARNING_RATE
 from stabilimeter.callbacks.signals.loss import LOSS
 from stabilimeter.callbacks.signals.loss_noise import LOSS_NOISE
 from stabilimeter.callbacks.signals.loss_variance import LOSS_VARIANCE
+from stabilimeter.callbacks.signals.monitor_time import MONITOR_TIME
 from stabilimeter.callbacks.signals.step_time import STEP_TIME
 from stabilimeter.callbacks.signals.update_norm import UPDATE_NORM
 from stabilimeter.callbacks.signals.update_ratio import UPDATE_RATIO
@@ -25,5 +26,6 @@ DEFAULT_SIGNALS: tuple[AnySignal, ...] = (
     UPDATE_RATIO,
     LEARNING_RATE,
     STEP_TIME,
+    MONITOR_TIME,
 )
 """What a monitor measures unless told otherwise."""
