@@ -1,165 +1,46 @@
-"""What monitoring costs per training step, measured beside its peers.
+"""What monitoring costs per training step, measured beside its peers, with targets.
 
 Each variant is a live ``Trainer.fit`` in a thread of its own, stopped inside its data iterator. Blocks of steps run
 round robin in shuffled order, one at a time, so that a slow spell of the machine hits all variants alike. A bare
 Trainer runs twice: the ratio of the two says what the measurement can resolve. Per round each variant's CPU time is
-divided by the mean of the two bare ones; printed are the median over rounds and a bootstrap interval of it.
+divided by the mean of the two bare ones; printed are the median over rounds and a bootstrap interval of it. A block of
+a slow model is shorter than the interval between two flushes, and a median leaves out what most blocks do not do.
 
-A block of a slow model is shorter than the interval between two flushes, and a median leaves out what most blocks do
-not do; "mean" is the ratio of the sums, which leaves out nothing but is noisier.
+``in hooks`` is what the monitor says of itself: wall time in its hooks over that of the rest, flushes included. It
+resolves a hundredth of what the ratios do, and leaves out what Lightning does around a hook.
 
-    python benchmarks/overhead.py                      # every model, a few minutes each
-    python benchmarks/overhead.py mlp --rounds 30
+    python benchmarks/overhead.py                      # every model, memory and writing: ten minutes
+    python benchmarks/overhead.py mlp --minutes 2
     python benchmarks/overhead.py --more-signals       # each group that is off by default, over the default ones
 """
 
 import argparse
 import logging
 import random
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import grad_norm
-from torch import nn
+from lightning.pytorch import LightningModule, Trainer
 
+from overhead_peers import ComposerNorms, LogGradNorm, LogLoss, OlmoRule, QuietSpikeDetection
+from overhead_tasks import TASKS, Batch, Task
 from stabilimeter.callbacks.catalogue import CATALOGUE
 from stabilimeter.callbacks.monitor import StabilityMonitor
+from stabilimeter.callbacks.signals import DEFAULT_SIGNALS
+from stabilimeter.records import keys
 
-
-class Task(LightningModule):
-    """A network, an AdamW, a loss."""
-
-    def __init__(self, net: nn.Module, fused: bool = False) -> None:
-        super().__init__()
-        self.net = net
-        self.fused = fused
-
-    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
-        """Cross-entropy."""
-        x, y = batch
-        return nn.functional.cross_entropy(self.net(x).flatten(0, -2), y.flatten())
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW."""
-        return torch.optim.AdamW(self.parameters(), lr=1e-4, fused=self.fused or None)
-
-
-class Transformer(nn.Module):
-    """Six pre-norm blocks of width 256."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embed = nn.Embedding(256, 256)
-        layer = nn.TransformerEncoderLayer(256, 4, 1024, dropout=0.0, batch_first=True, norm_first=True)
-        self.blocks = nn.TransformerEncoder(layer, 6, enable_nested_tensor=False)
-        self.head = nn.Linear(256, 256)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits per token."""
-        return self.head(self.blocks(self.embed(x)))
-
-
-class ResidualBlock(nn.Module):
-    """Two convolutions and a shortcut, as in ResNet-18."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(),
-            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(outputs),
-        )
-        self.shortcut = nn.Identity()
-        if inputs != outputs:
-            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Feature maps."""
-        return torch.relu(self.body(x) + self.shortcut(x))
-
-
-def resnet(width: int = 16) -> nn.Module:
-    """ResNet-18 at a quarter of its width."""
-    widths = [width, width, 2 * width, 4 * width, 8 * width]
-    blocks: list[nn.Module] = [nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-    for i, (inputs, outputs) in enumerate(pairwise(widths)):
-        blocks += [ResidualBlock(inputs, outputs, 1 if i == 0 else 2), ResidualBlock(outputs, outputs, 1)]
-    return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8 * width, 10))
-
-
-Batch = tuple[torch.Tensor, torch.Tensor]
-
-
-def mlp_task() -> tuple[LightningModule, Batch]:
-    """Four tensors; the step is all Python."""
-    net = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
-    return Task(net), (torch.randn(32, 64), torch.randint(10, (32,)))
-
-
-def transformer_task() -> tuple[LightningModule, Batch]:
-    """75 tensors, 128 tokens a step: few, so that reading the parameters weighs as much as it ever does."""
-    return Task(Transformer()), (torch.randint(256, (1, 128)), torch.randint(256, (1, 128)))
-
-
-def resnet_task() -> tuple[LightningModule, Batch]:
-    """62 tensors, 32 images of 32 x 32."""
-    return Task(resnet()), (torch.randn(32, 3, 32, 32), torch.randint(10, (32,)))
-
-
-def many_task() -> tuple[LightningModule, Batch]:
-    """1024 small tensors."""
-    net = nn.Sequential(*[nn.Linear(16, 16) for _ in range(512)])
-    return Task(net, fused=True), (torch.randn(32, 16), torch.randint(16, (32,)))
-
-
-TASKS: dict[str, tuple[Callable[[], tuple[LightningModule, Batch]], int]] = {
-    "mlp": (mlp_task, 100),
-    "transformer": (transformer_task, 2),
-    "resnet": (resnet_task, 2),
-    "many": (many_task, 2),
-}
-"""Per model its task and the number of steps in a block."""
-
-
-class LogGradNorm(Callback):
-    """Lightning's recipe from its documentation."""
-
-    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
-        """Log a norm per parameter."""
-        pl_module.log_dict(grad_norm(pl_module, norm_type=2))
-
-
-class LogLoss(Callback):
-    """One ``self.log`` per step."""
-
-    def on_train_batch_end(self, trainer: Any, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
-        """Log the loss."""
-        pl_module.log("loss", outputs["loss"])
-
-
-class ComposerNorms(Callback):
-    """What Composer's OptimizerMonitor does at every batch: a norm per parameter, read back one by one."""
-
-    def __init__(self) -> None:
-        self.last: dict[str, float] = {}
-
-    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
-        """Read a norm per parameter."""
-        norms = {n: torch.linalg.vector_norm(p.grad) for n, p in pl_module.named_parameters() if p.grad is not None}
-        norms["global"] = torch.stack(list(norms.values())).square().sum().sqrt()
-        self.last = {name: norm.item() for name, norm in norms.items()}
+OURS, WITHOUT_UPDATES = "StabilityMonitor", "StabilityMonitor without update size"
+CLIPPING, CLIPPING_OURS = "clipping", "clipping + StabilityMonitor"
 
 
 class Lane:
@@ -171,6 +52,9 @@ class Lane:
         self._steps = 0
         self.stopping = False
         self.seconds: list[float] = []
+        self.wall_s = 0.0
+        self.monitor = next((c for c in arguments.get("callbacks", ()) if isinstance(c, StabilityMonitor)), None)
+        self._own_s = 0.0
         self._thread = threading.Thread(target=self._fit, args=(task, arguments), daemon=True)
         self._thread.start()
 
@@ -179,23 +63,18 @@ class Lane:
             self._go.acquire()
             if self.stopping:
                 return
-            start = time.thread_time()
+            start, began, own = time.thread_time(), time.perf_counter(), self._cost_s()
             for _ in range(self._steps):
                 yield batch
             self.seconds.append(time.thread_time() - start)
+            if len(self.seconds) > 1:  # the first block warms up
+                self.wall_s += time.perf_counter() - began
+                self._own_s += self._cost_s() - own
             self._done.release()
 
     def _fit(self, task: Callable[[], tuple[LightningModule, Batch]], arguments: dict[str, Any]) -> None:
         module, batch = task()
-        trainer = Trainer(
-            accelerator="cpu",
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            enable_checkpointing=False,
-            max_epochs=1,
-            **arguments,
-        )
+        trainer = quiet_trainer(**arguments)
         lane = self
 
         class Stream(torch.utils.data.IterableDataset[Batch]):
@@ -210,6 +89,14 @@ class Lane:
         self._go.release()
         self._done.acquire()
 
+    @property
+    def in_hooks(self) -> float | None:
+        """Time in the monitor's own hooks over the rest of the step; None without a monitor."""
+        return None if self.monitor is None else self._own_s / (self.wall_s - self._own_s)
+
+    def _cost_s(self) -> float:
+        return 0.0 if self.monitor is None else self.monitor.cost.seconds
+
     def stop(self) -> None:
         """End the fit."""
         self.stopping = True
@@ -219,21 +106,27 @@ class Lane:
 
 def variants(folder: Path) -> dict[str, Callable[[], dict[str, Any]]]:
     """Name and Trainer arguments of everything that is compared; the first two are the A/A control."""
+    no_update = [s for s in DEFAULT_SIGNALS if s.spec.key not in (keys.UPDATE_NORM, keys.UPDATE_RATIO)]
+
+    def monitored(name: str, *, clip: bool = False, **arguments: Any) -> Callable[[], dict[str, Any]]:
+        clipping = {"gradient_clip_val": 1.0} if clip else {}
+        return lambda: {"callbacks": [StabilityMonitor(dirpath=folder / name, **arguments)], **clipping}
+
     return {
         "bare": dict,
         "bare again": dict,
-        "StabilityMonitor": lambda: {"callbacks": [StabilityMonitor(dirpath=folder / "a")]},
-        "StabilityMonitor, all at every step": lambda: {
-            "callbacks": [StabilityMonitor(dirpath=folder / "b", strided_every_n_steps=1)]
-        },
-        "clipping": lambda: {"gradient_clip_val": 1.0},
-        "clipping + StabilityMonitor": lambda: {
-            "gradient_clip_val": 1.0,
-            "callbacks": [StabilityMonitor(dirpath=folder / "c")],
-        },
+        OURS: monitored("a"),
+        WITHOUT_UPDATES: monitored("b", signals=no_update),
+        "StabilityMonitor, all at every step": monitored("c", strided_every_n_steps=1),
+        CLIPPING: lambda: {"gradient_clip_val": 1.0},
+        CLIPPING_OURS: monitored("d", clip=True),
         "one self.log": lambda: {"callbacks": [LogLoss()]},
+        "SpikeDetection (Lightning)": lambda: {
+            "callbacks": [QuietSpikeDetection(exclude_batches_path=str(folder / "skip.json"))]
+        },
+        "OLMo-core's rule": lambda: {"callbacks": [OlmoRule()]},
         "norms as Composer takes them": lambda: {"callbacks": [ComposerNorms()]},
-        "grad_norm + log_dict": lambda: {"callbacks": [LogGradNorm()]},
+        "grad_norm + log_dict (Lightning)": lambda: {"callbacks": [LogGradNorm()]},
     }
 
 
@@ -248,7 +141,7 @@ def more_signals(folder: Path) -> dict[str, Callable[[], dict[str, Any]]]:
     return {
         "bare": dict,
         "bare again": dict,
-        "StabilityMonitor": monitored(),
+        OURS: monitored(),
         **{f"+ {name}": monitored(name) for name in alone},
         "accumulating 2 batches": monitored(accumulate_grad_batches=2),
         "+ noise_scale, accumulating 2": monitored("noise_scale", accumulate_grad_batches=2),
@@ -256,25 +149,48 @@ def more_signals(folder: Path) -> dict[str, Callable[[], dict[str, Any]]]:
 
 
 BASES = {
-    "clipping + StabilityMonitor": "clipping",
-    **{f"+ {name}": "StabilityMonitor" for name in CATALOGUE},
+    CLIPPING_OURS: CLIPPING,
+    **{f"+ {name}": OURS for name in CATALOGUE},
     "+ noise_scale, accumulating 2": "accumulating 2 batches",
 }
 """What a variant is compared with, if not with the bare Trainer."""
 
+TARGETS = {"mlp": 1.10, "transformer": 1.01, "resnet": 1.01, "many": 1.03}
+"""Of `OURS`, per model; `OVER_CLIPPING` is for models that do more than Python."""
+OVER_CLIPPING = 1.005
+OF_UPDATES = 0.005
 
-def measured(model: str, rounds: int, ways: dict[str, Callable[[], dict[str, Any]]]) -> dict[str, np.ndarray]:
-    """Seconds of CPU time per step, one value per round, of each variant."""
+
+@dataclass(frozen=True)
+class Measured:
+    """One variant.
+
+    Attributes:
+        seconds: CPU time per step, one value per round.
+        in_hooks: What its monitor says of itself, as a share of the rest of the step; None without one.
+    """
+
+    seconds: np.ndarray
+    in_hooks: float | None
+
+
+def measured(model: str, seconds: float, ways: dict[str, Callable[[], dict[str, Any]]]) -> dict[str, Measured]:
+    """Run all variants side by side for so many seconds, at least five rounds."""
     task, block = TASKS[model]
     torch.manual_seed(0)
     lanes = [Lane(name, task, make()) for name, make in ways.items()]
     order = random.Random(0)
-    for number in range(rounds + 1):  # the first round warms up
+    number, end = 0, time.monotonic() + seconds
+    while number < 6 or time.monotonic() < end:
         for lane in order.sample(lanes, len(lanes)):
-            lane.run(max(block, 10) if number == 0 else block)
+            lane.run(max(block, 10) if number == 0 else block)  # the first round warms up
+        left = max(end - time.monotonic(), 0.0)
+        print(f"\r{model}: round {number}, {left:.0f} s left  ", end="", file=sys.stderr, flush=True)
+        number += 1
+    print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
     for lane in lanes:
         lane.stop()
-    return {lane.name: np.array(lane.seconds[1:]) / block for lane in lanes}
+    return {lane.name: Measured(np.array(lane.seconds[1:]) / block, lane.in_hooks) for lane in lanes}
 
 
 def median_with_interval(ratios: np.ndarray, rng: np.random.Generator) -> tuple[float, float, float]:
@@ -284,37 +200,121 @@ def median_with_interval(ratios: np.ndarray, rng: np.random.Generator) -> tuple[
     return float(np.median(ratios)), float(low), float(high)
 
 
-def report(model: str, seconds: dict[str, np.ndarray]) -> None:
+def report(model: str, found: dict[str, Measured]) -> None:
     """Print one table."""
     rng = np.random.default_rng(0)
-    base = (seconds["bare"] + seconds["bare again"]) / 2
+    base = (found["bare"].seconds + found["bare again"].seconds) / 2
     print(f"\n{model}: {1e3 * np.median(base):.2f} ms of CPU time per bare step, {len(base)} rounds")
-    for name, times in seconds.items():
-        against = seconds[BASES[name]] if name in BASES else base
-        middle, low, high = median_with_interval(times / against, rng)
-        note = f"   (over {BASES[name]})" if name in BASES else ""
-        mean = times.sum() / against.sum()
-        print(f"  {name:<36} {middle:6.3f}  ({low:.3f} to {high:.3f})   mean {mean:.3f}{note}", flush=True)
+    print(f"  {'':<36} {'ratio':>6}  {'90 % interval':<16}  {'in hooks':>8}  target")
+    for name, variant in found.items():
+        against = found[BASES[name]].seconds if name in BASES else base
+        middle, low, high = median_with_interval(variant.seconds / against, rng)
+        hooks = "" if variant.in_hooks is None else f"{100 * variant.in_hooks:.2f} %"
+        target = TARGETS[model] if name == OURS else OVER_CLIPPING if name == CLIPPING_OURS and model != "mlp" else None
+        said = "" if target is None else verdict(target, low, high, variant.in_hooks)
+        note = f"  (over {BASES[name]})" if name in BASES else ""
+        print(f"  {name:<36} {middle:6.3f}  ({low:.3f} to {high:.3f})  {hooks:>8}  {said}{note}".rstrip(), flush=True)
+    with_updates, without = (found[n].in_hooks if n in found else None for n in (OURS, WITHOUT_UPDATES))
+    if with_updates is not None and without is not None:
+        taken = with_updates - without
+        said = "met" if taken <= OF_UPDATES else f"missed by {100 * (taken - OF_UPDATES):.2f} %"
+        print(f"  size of updates, in hooks: {100 * taken:.2f} % of a step; target {100 * OF_UPDATES:.1f} %: {said}")
+
+
+def verdict(target: float, low: float, high: float, in_hooks: float | None) -> str:
+    """Whether a target is met, or what is in the way of an answer."""
+    if high <= target:
+        return f"{target:g}: met"
+    if low > target:
+        return f"{target:g}: missed by {low - target:.3f} or more"
+    inside = "" if in_hooks is None else f", {'met' if 1 + in_hooks <= target else 'missed'} in hooks"
+    return f"{target:g}: within the interval{inside}"
+
+
+STEPS_OF_MEMORY = 1500
+
+
+def memory_slope(monitored: bool) -> float:
+    """Growth of the resident memory of this process in MB per 10,000 steps of a model with 76 small tensors."""
+    samples: list[tuple[int, float]] = []
+    net = torch.nn.Sequential(*[torch.nn.Linear(16, 16) for _ in range(38)])
+    module = Task(net)
+    batch = (torch.randn(8, 16), torch.randint(16, (8,)))
+
+    class Stream(torch.utils.data.IterableDataset[Batch]):
+        def __iter__(self) -> Iterator[Batch]:
+            for step in range(500 + STEPS_OF_MEMORY):
+                if step >= 500 and step % 10 == 0:
+                    pages = int(Path("/proc/self/statm").read_text().split()[1])
+                    samples.append((step, pages * 4096 / 1e6))
+                yield batch
+
+    with tempfile.TemporaryDirectory() as folder:
+        callbacks = [StabilityMonitor(dirpath=folder)] if monitored else []
+        quiet_trainer(callbacks=callbacks).fit(module, torch.utils.data.DataLoader(Stream(), batch_size=None))
+    steps, megabytes = np.array(samples).T
+    return float(1e4 * np.polyfit(steps, megabytes, 1)[0])
+
+
+def report_memory() -> None:
+    """Slopes in fresh processes, one after the other."""
+    if not Path("/proc/self/statm").exists():
+        print("\nmemory: not measured on this system (needs /proc)")
+        return
+    slopes = {}
+    for name in ("bare", "monitored"):
+        print(f"\rmemory: {name}  ", end="", file=sys.stderr, flush=True)
+        child = subprocess.run(
+            [sys.executable, __file__, "--memory-of", name], capture_output=True, text=True, check=True
+        )
+        slopes[name] = float(child.stdout.split()[-1])
+    more = slopes["monitored"] - slopes["bare"]
+    said = "met" if more <= 0.2 else f"missed by {more - 0.2:.2f}"
+    print(
+        f"\r\nmemory, MB per 10,000 steps: bare {slopes['bare']:.2f}, monitored {slopes['monitored']:.2f}; "
+        f"target at most 0.2 more: {said}"
+    )
+
+
+def quiet_trainer(**arguments: Any) -> Trainer:
+    """A Trainer that does nothing but train."""
+    return Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        max_epochs=1,
+        **arguments,
+    )
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("models", nargs="*", default=list(TASKS), help=f"any of {', '.join(TASKS)}")
-    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("models", nargs="*", default=[], help=f"any of {', '.join(TASKS)}; all of them if none")
+    parser.add_argument("--minutes", type=float, default=2.0, help="per model (default: 2)")
     parser.add_argument("--more-signals", action="store_true", help="the signals that are off by default")
+    parser.add_argument("--memory-of", choices=["bare", "monitored"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     unknown = set(options.models) - set(TASKS)
-    if unknown or options.rounds < 3:
-        parser.error(f"models are {', '.join(TASKS)} and rounds at least 3, got {options.models}, {options.rounds}")
+    if unknown or options.minutes <= 0:
+        parser.error(f"models are {', '.join(TASKS)} and minutes above 0, got {options.models}, {options.minutes}")
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    for model in options.models:
+    if options.memory_of is not None:
+        print(memory_slope(options.memory_of == "monitored"))
+        return
+    for model in options.models or TASKS:
         with tempfile.TemporaryDirectory() as folder:
             ways = (more_signals if options.more_signals else variants)(Path(folder))
-            report(model, measured(model, options.rounds, ways))
+            report(model, measured(model, 60 * options.minutes, ways))
+    if not options.models and not options.more_signals:
+        report_memory()
+        print("\nwriting", flush=True)
+        subprocess.run([sys.executable, str(Path(__file__).with_name("writing.py")), "--rounds", "3"], check=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -63,6 +63,12 @@ def main() -> int:
         per_step = 1e6 * median / arguments.steps
         print(f"{name:34} {per_step:9.1f} {values.size / median:12,.0f} {middle:12.1f} [{low:.1f}, {high:.1f}]")
         ratio = middle if name == "stabilimeter" else ratio
+    micros = 1e6 * float(np.median(times["stabilimeter"])) / arguments.steps
+    for what, value, target, met in (
+        ("us per step", micros, "at most 20", micros <= 20),
+        ("x add_scalar", ratio, "at least 300", ratio >= 300),
+    ):
+        print(f"{value:.1f} {what}; target {target}: {'met' if met else 'missed'}")
     if arguments.at_least is not None and ratio < arguments.at_least:
         print(f"ratio {ratio:.1f} is below {arguments.at_least:g}", file=sys.stderr)
         return 1
