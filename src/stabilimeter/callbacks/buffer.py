@@ -14,6 +14,8 @@ from stabilimeter.callbacks.gradients import TensorNorms, in_order, totals
 from stabilimeter.callbacks.sharding import combined_over_ranks
 from stabilimeter.callbacks.signal import Measured, Reduction
 
+_ON_DEVICE = (Tensor, TensorNorms)
+
 
 class Measurements(NamedTuple):
     """What one flush brought to the host.
@@ -76,27 +78,30 @@ class Buffer:
                 exception, when the others may be gone.
         """
         num_rows, vectors, vector_is_norm = len(self._rows), self._vectors, self._vector_is_norm
-        columns = [_with_totals(column) for column in zip(*self._rows, strict=True)] or [[]] * self._num_columns
+        columns = list(zip(*self._rows, strict=True)) or [()] * self._num_columns
         self._rows, self._vectors, self._vector_is_norm = [], [], []
         together = combine and self._world_size > 1
         values = np.empty((num_rows, len(columns)))
         sent: list[int] = []
-        scalars: list[Tensor] = []
-        if not together:  # one rank has no variance
-            columns = [[None] * num_rows if spread else c for c, spread in zip(columns, self._is_variance, strict=True)]
+        parts: list[Tensor] = []
         for i, column in enumerate(columns):
-            if (together and self._shared[i]) or any(isinstance(value, Tensor) for value in column):
+            kinds = set(map(type, column))
+            if self._is_variance[i] and not together:  # one rank has no variance
+                columns[i] = (None,) * num_rows
+                values[:, i] = math.nan
+            elif (together and self._shared[i]) or any(issubclass(kind, _ON_DEVICE) for kind in kinds):
                 sent.append(i)
-                scalars += self._as_tensors(column)
+                parts.append(self._on_device(column, kinds))
+            elif type(None) in kinds:
+                values[:, i] = [math.nan if value is None else value for value in column]
             else:
-                values[:, i] = [math.nan if value is None else float(value) for value in column]
-        parts = [torch.stack(scalars).to(self._device, self._dtype)] if scalars else []
+                values[:, i] = column
         rows = [_rows(list(run)) for _, run in groupby(vectors, key=_kind_of)]
         lengths = [row.shape[1] for row in rows for _ in range(len(row))]
-        parts += [row.to(self._device, self._dtype).flatten() for row in rows]
+        parts += [row.flatten() for row in rows]
         host = np.empty(0)
         if parts:
-            flat = torch.cat(parts)
+            flat = torch.cat([part.to(self._device, self._dtype) for part in parts])
             if together:
                 norms = [self._is_norm[i] for i in sent for _ in range(num_rows)]
                 norms += [kind for length, kind in zip(lengths, vector_is_norm, strict=True) for _ in range(length)]
@@ -121,24 +126,13 @@ class Buffer:
         """Which of the columns ``sent`` to the other ranks become a variance."""
         return [k for k, i in enumerate(sent) if self._is_variance[i]]
 
-    def _as_tensors(self, column: Sequence[Tensor | float | None]) -> list[Tensor]:
-        """The values of a column as 0-d tensors on one device, NaN where there is none."""
-        device = self._device
-        column = [
-            value.to(device) if isinstance(value, Tensor) and value.device != device else value for value in column
-        ]
-        first = next((value for value in column if isinstance(value, Tensor)), None)
-        if first is None:
-            first = torch.zeros((), device=device, dtype=self._dtype)
-        absent = torch.full_like(first, math.nan)
-        return [value if isinstance(value, Tensor) else absent for value in column]
-
-
-def _with_totals(column: Sequence[Measured]) -> list[Tensor | float | None]:
-    """A column in which the norms of all gradients of a step have become one."""
-    norms = [value for value in column if isinstance(value, TensorNorms)]
-    found = iter(totals(norms))
-    return [next(found) if isinstance(value, TensorNorms) else value for value in column]
+    def _on_device(self, column: Sequence[Measured], kinds: set[type]) -> Tensor:
+        """The values of a column, shape (num_rows,), NaN where there is none."""
+        if kinds == {TensorNorms}:
+            return totals([value for value in column if isinstance(value, TensorNorms)])
+        absent = torch.full((), math.nan, device=self._device, dtype=self._dtype)
+        found = [value.total() if isinstance(value, TensorNorms) else value for value in column]
+        return torch.stack([value.to(absent) if isinstance(value, Tensor) else absent for value in found])
 
 
 def _kind_of(vector: Tensor | TensorNorms) -> int:

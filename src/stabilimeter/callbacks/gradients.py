@@ -55,13 +55,13 @@ class TensorNorms:
         return in_order(self.values[None, :], self.order)[0]
 
 
-def totals(steps: Sequence[TensorNorms]) -> list[Tensor]:
-    """`TensorNorms.total` of many steps, with one kernel for all that have the same order."""
+def totals(steps: Sequence[TensorNorms]) -> Tensor:
+    """`TensorNorms.total` of many steps, shape (num_steps,), with one kernel for all that have the same order."""
     found: list[Tensor] = []
     for order, run in groupby(steps, key=lambda norms: norms.order):
         rows = torch.stack([norms.values for norms in run])
-        found += torch.linalg.vector_norm(rows[:, : order.num_own], dim=1).unbind()
-    return found
+        found.append(torch.linalg.vector_norm(rows[:, : order.num_own], dim=1))
+    return found[0] if len(found) == 1 else torch.cat(found)
 
 
 def in_order(rows: Tensor, order: Order) -> Tensor:
