@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from lightning.pytorch.plugins.precision import Precision
+from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 
@@ -19,6 +19,9 @@ from stabilimeter.callbacks.probe import Probe, Site
 from stabilimeter.callbacks.signal import Signal
 from stabilimeter.callbacks.track import Block, Track
 from stabilimeter.callbacks.training_step_tap import TrainingStepTap
+
+_CLIP_IN_THE_PLUGIN = (Precision.clip_gradients, MixedPrecision.clip_gradients)
+"""DeepSpeed's plugin, for one, leaves clipping to its engine."""
 
 
 class Instruments:
@@ -52,7 +55,7 @@ class Instruments:
         self._automatic = module.automatic_optimization
         self._micro_batches = MicroBatchLoss()
         own_way = is_overridden("configure_gradient_clipping", module)
-        through_plugin = type(trainer.precision_plugin).clip_gradients is Precision.clip_gradients
+        through_plugin = type(trainer.precision_plugin).clip_gradients in _CLIP_IN_THE_PLUGIN
         clips = self._automatic and bool(trainer.gradient_clip_val)
         self.clipping_brings_gradients = clips and through_plugin and not own_way
         optimizers = trainer.optimizers
