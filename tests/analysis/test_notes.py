@@ -1,7 +1,8 @@
 import numpy as np
 
 from stabilimeter.analysis.metrics import group_metric
-from stabilimeter.analysis.notes import equal_finals, missing_tags, run_notes
+from stabilimeter.analysis.notes import dear_monitoring, equal_finals, missing_tags, run_notes
+from stabilimeter.records.manifest import MonitorCost
 
 
 def test_long_lists_are_cut_and_counted(build):
@@ -32,3 +33,15 @@ def test_equal_finals_are_said(build):
     assert equal_finals("val_acc", metric(0.99, 0.98, 0.99)) == []
     assert equal_finals("val_acc", metric(0.99)) == []
     assert equal_finals(None, {}) == []
+
+
+def test_monitoring_that_takes_a_visible_share_is_said(build):
+    def runs(*shares):
+        return [
+            build.ours(i, manifest={"monitor_cost": MonitorCost(1.0, share, 5, 99)}) for i, share in enumerate(shares)
+        ]
+
+    (note,) = dear_monitoring(runs(0.01, 0.08, 0.2))
+    assert note.startswith("monitoring took 8 % of the training time")
+    assert dear_monitoring(runs(0.01, 0.04, 0.2)) == []
+    assert dear_monitoring([build.foreign(0), build.ours(1)]) == []

@@ -50,6 +50,7 @@ def test_json_of_a_summary_typed_in_by_hand():
         "copy_of": None,
         "target_step": None,
         "checkpoints": None,
+        "monitor_cost": None,
     }
     assert out["metrics"]["val/accuracy"]["ci"] is None
     assert out["metrics_ok"] == {}

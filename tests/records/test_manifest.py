@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from stabilimeter.records.manifest import SCHEMA, Manifest, RunStatus, Session, SignalSpec, read_manifest
+from stabilimeter.records.manifest import SCHEMA, Manifest, MonitorCost, RunStatus, Session, SignalSpec, read_manifest
 from stabilimeter.records.record_error import RecordError
 
 FULL = Manifest(
@@ -31,6 +31,7 @@ FULL = Manifest(
     reason="early stopping",
     last_step=99,
     ended=3.0,
+    monitor_cost=MonitorCost(0.5, 0.01, 20, 4096),
 )
 
 

@@ -76,6 +76,7 @@ def summarize_group(group: RunGroup, options: Options, on_run: Callable[[], None
             copy_of=_relative(runs[repeated[k]].path, options.root) if k in repeated else None,
             target_step=target_step(seeds[k], options.target),
             checkpoints=run_checkpoints(run),
+            monitor_cost=None if run.manifest is None else run.manifest.monitor_cost,
         )
         for k, run in enumerate(runs)
     )
@@ -103,6 +104,7 @@ def summarize_group(group: RunGroup, options: Options, on_run: Callable[[], None
             *notes.not_measured([seeds[k] for k in survivors], scales),
             *notes.equal_finals(primary.tag, metrics_ok),
             *notes.unaligned(inexact),
+            *notes.dear_monitoring(runs),
             *notes.run_notes(runs),
         ),
         bands=bands,

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 from stabilimeter.analysis.evidence import Evidence, Scales
 from stabilimeter.analysis.scores import noise, regression, spike_rate
@@ -10,6 +11,8 @@ from stabilimeter.records.run import Run
 
 MAX_LISTED = 4
 LENGTH_TOLERANCE = 0.01
+DEAR = 0.05
+"""Share of the training time above which what monitoring took is told."""
 
 
 def run_notes(runs: Sequence[Run]) -> list[str]:
@@ -74,6 +77,19 @@ def unaligned(tags: Sequence[str]) -> list[str]:
         (
             f"{_listed(tags)}: logged at different steps in different seeds; "
             "bands take each seed's value nearest to the step, at most half an interval away"
+        )
+    ]
+
+
+def dear_monitoring(runs: Sequence[Run]) -> list[str]:
+    """Monitoring took a visible share of the training time: steps of a millisecond or two, or optional signals."""
+    shares = [run.manifest.monitor_cost.share for run in runs if run.manifest and run.manifest.monitor_cost]
+    if not shares or median(shares) <= DEAR:
+        return []
+    return [
+        (
+            f"monitoring took {100 * median(shares):.0f} % of the training time (median over runs); "
+            "fewer signals, or larger strided_every_n_steps and flush_every_n_steps, take less"
         )
     ]
 

@@ -7,6 +7,7 @@ from typing import Any
 from stabilimeter.analysis.checkpoints import RunCheckpoints
 from stabilimeter.analysis.examples import GroupExamples
 from stabilimeter.analysis.shipment import Shipment
+from stabilimeter.records.manifest import MonitorCost
 from stabilimeter.stats.band import Band as Band
 from stabilimeter.stats.incident import Incident
 from stabilimeter.stats.spike_rate import SpikeRate
@@ -94,6 +95,7 @@ class RunSummary:
         copy_of: Path of the run that this one repeats bit for bit; it then counts nowhere else.
         target_step: First step at which it reached the target; None if it never did, or there is no target.
         checkpoints: What a `CheckpointRegression` found, and the checkpoint to ship; None where none was there.
+        monitor_cost: What monitoring took, of a run of ours that has ended.
     """
 
     path: str
@@ -108,6 +110,7 @@ class RunSummary:
     copy_of: str | None = None
     target_step: int | None = None
     checkpoints: RunCheckpoints | None = None
+    monitor_cost: MonitorCost | None = None
 
 
 @dataclass(frozen=True)
@@ -219,6 +222,7 @@ def _run(run: RunSummary) -> dict[str, Any]:
         "metrics": {tag: asdict(metric) for tag, metric in run.metrics.items()},
         "scores": dict(run.scores),
         "checkpoints": None if run.checkpoints is None else asdict(run.checkpoints),
+        "monitor_cost": None if run.monitor_cost is None else asdict(run.monitor_cost),
     }
 
 
