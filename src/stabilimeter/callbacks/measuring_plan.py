@@ -19,13 +19,13 @@ class VectorPlan(NamedTuple):
         key: Its key.
         measure: What gives it.
         reduction: How ranks are combined.
-        per_parameter: Whether it has one element per parameter tensor.
+        always: Whether there is one at every step, with one element per parameter tensor: zeros if it has no value.
     """
 
     key: str
     measure: Callable[[StepView], MeasuredVector]
     reduction: Reduction
-    per_parameter: bool
+    always: bool
 
 
 class MeasuringPlan:
@@ -58,7 +58,8 @@ class MeasuringPlan:
         for signal in vectors:
             measured = self.strided_vectors if signal.strided else self.vectors
             reduction = Reduction(signal.spec.reduction)
-            plan = VectorPlan(signal.spec.key, signal.measure, reduction, per_parameter=signal.names is None)
+            always = not signal.strided and signal.names is None
+            plan = VectorPlan(signal.spec.key, signal.measure, reduction, always)
             measured[signal.moment].append(plan)
         self._numerators = [scalars.index(signal) for signal in ratios]
 

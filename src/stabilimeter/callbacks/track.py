@@ -259,9 +259,9 @@ class Track:
             self._add_vectors(self._plan.strided_vectors[moment])
 
     def _add_vectors(self, wanted: Sequence[VectorPlan]) -> None:
-        for key, measure, reduction, per_parameter in wanted:
+        for key, measure, reduction, always in wanted:
             vector = measure(self._view)
-            if vector is None and self._world_size > 1 and per_parameter:  # all ranks must send as many vectors
+            if vector is None and self._world_size > 1 and always:  # all ranks must send as many vectors
                 vector = torch.zeros(len(self._layers), device=self._device)
             if vector is not None:
                 self._buffer.add_vector(vector, reduction)
