@@ -11,7 +11,7 @@ from stabilimeter.callbacks.trailing_windows import over_finite, trailing_window
 
 def test_default_signals_are_listed_once():
     keys = [signal.spec.key for signal in DEFAULT_SIGNALS]
-    assert len(keys) == len(set(keys)) == 11
+    assert len(keys) == len(set(keys)) == 12
 
 
 class TestLossVariance:
