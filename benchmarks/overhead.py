@@ -26,6 +26,8 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,7 @@ from stabilimeter.callbacks.catalogue import CATALOGUE
 from stabilimeter.callbacks.monitor import StabilityMonitor
 from stabilimeter.callbacks.own_cost import OwnCost
 from stabilimeter.callbacks.signals import DEFAULT_SIGNALS
+from stabilimeter.callbacks.signals.hessian import hessian_max, hessian_preconditioned_max
 from stabilimeter.records import keys
 
 OURS, WITHOUT_UPDATES = "StabilityMonitor", "StabilityMonitor without update size"
@@ -130,28 +133,42 @@ def variants(folder: Path) -> dict[str, Callable[[], dict[str, Any]]]:
     }
 
 
+EVERY_STEP = ("loss_scale", "data_wait")
+STRIDED = ("adam_rms", "activations", "attention_logits")
+ACCUMULATED = ("loss_spread", "noise_scale")
+HESSIAN = {
+    "hessian": partial(hessian_max, every_n_strides=1),
+    "hessian_preconditioned": partial(hessian_preconditioned_max, every_n_strides=1),
+}
+ALL_AT_EVERY_STEP = f"{OURS}, at every step"
+
+
 def more_signals(folder: Path) -> dict[str, Callable[[], dict[str, Any]]]:
-    """Each group of signals that is off by default, added to the default ones."""
+    """Each group of signals that is off by default, added to the default ones; what is strided also at every step."""
+    numbers = count()
 
-    def monitored(*names: str, **arguments: Any) -> Callable[[], dict[str, Any]]:
-        path = folder / "-".join(["record", *names, *arguments])
-        return lambda: {"callbacks": [StabilityMonitor(["default", *names], dirpath=path)], **arguments}
+    def monitored(*signals: Any, stride: int = 20, **arguments: Any) -> Callable[[], dict[str, Any]]:
+        settings = {"dirpath": folder / f"record_{next(numbers)}", "strided_every_n_steps": stride}
+        return lambda: {"callbacks": [StabilityMonitor(["default", *signals], **settings)], **arguments}
 
-    alone = [name for name in CATALOGUE if name not in ("default", "noise_scale")]
     return {
         "bare": dict,
         "bare again": dict,
         OURS: monitored(),
-        **{f"+ {name}": monitored(name) for name in alone},
+        **{f"+ {name}": monitored(name) for name in (*EVERY_STEP, *STRIDED)},
+        ALL_AT_EVERY_STEP: monitored(stride=1),
+        **{f"+ {name}, at every step": monitored(name, stride=1) for name in STRIDED},
+        **{f"+ {name}, at every step": monitored(make(), stride=1) for name, make in HESSIAN.items()},
         "accumulating 2 batches": monitored(accumulate_grad_batches=2),
-        "+ noise_scale, accumulating 2": monitored("noise_scale", accumulate_grad_batches=2),
+        **{f"+ {name}, accumulating 2": monitored(name, accumulate_grad_batches=2) for name in ACCUMULATED},
     }
 
 
 BASES = {
     CLIPPING_OURS: CLIPPING,
-    **{f"+ {name}": OURS for name in CATALOGUE},
-    "+ noise_scale, accumulating 2": "accumulating 2 batches",
+    **{f"+ {name}": OURS for name in (*EVERY_STEP, *STRIDED)},
+    **{f"+ {name}, at every step": ALL_AT_EVERY_STEP for name in (*STRIDED, *HESSIAN)},
+    **{f"+ {name}, accumulating 2": "accumulating 2 batches" for name in ACCUMULATED},
 }
 """What a variant is compared with, if not with the bare Trainer."""
 
@@ -302,6 +319,7 @@ def main() -> None:
     parser.add_argument("--more-signals", action="store_true", help="the signals that are off by default")
     parser.add_argument("--memory-of", choices=["bare", "monitored"], help=argparse.SUPPRESS)
     options = parser.parse_args()
+    assert {"default", *EVERY_STEP, *STRIDED, *ACCUMULATED, *HESSIAN} == set(CATALOGUE), "a group is not measured"
     unknown = set(options.models) - set(TASKS)
     if unknown or options.minutes <= 0:
         parser.error(f"models are {', '.join(TASKS)} and minutes above 0, got {options.models}, {options.minutes}")
