@@ -6,7 +6,8 @@ import pytest
 
 from stabilimeter.present.report_parts import Line, SeedChart
 from stabilimeter.present.seed_chart import BOTTOM, HEIGHT, LEFT, MAX_POINTS, RIGHT, TOP, WIDTH, draw
-from stabilimeter.stats.band import Aligned, band_across_seeds
+from stabilimeter.stats.alignment import Aligned
+from stabilimeter.stats.band import band_across_seeds
 
 
 def line(values, *, failed=False, lost_at=None, name="seed 0", start=0):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stabilimeter.records.points import Points, SharedSteps, points_in_order
+from stabilimeter.records.points import points_in_order
 
 
 def test_what_was_logged_last_counts_in_any_order(rng):
@@ -35,17 +35,3 @@ def test_steps_out_of_order_of_which_none_occurs_twice(width):
     assert points.steps.tolist() == [3, 5, 9]
     assert points.values.reshape(3, -1)[:, 0].tolist() == [2.0, 0.0, 1.0]
     assert replaced == 0
-
-
-def test_equal_steps_are_kept_once_and_values_are_untouched():
-    """Same number, beginning and end do not make them equal."""
-    shared = SharedSteps()
-    first, again, other = (np.array(steps) for steps in ([1, 2, 9], [1, 2, 9], [1, 3, 9]))
-    values = np.array([0.5, np.nan, 2.0])
-    assert shared.of(Points(first, values)).steps is first
-    joined = shared.of(Points(again, values))
-    assert joined.steps is first
-    assert joined.values is values
-    assert shared.of(Points(other, values)).steps is other
-    nothing = Points(np.empty(0, np.int64), np.empty(0))
-    assert len(shared.of(nothing).steps) == 0

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stabilimeter.stats.band import aligned, band_across_seeds, thinned
+from stabilimeter.stats.alignment import aligned
+from stabilimeter.stats.band import band_across_seeds, thinned
 
 STEPS = np.arange(0, 100, 10)
 

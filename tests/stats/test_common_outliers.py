@@ -1,6 +1,10 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from stabilimeter.stats import common_outliers as module
+from stabilimeter.stats.alignment import OnAxis, common_axis
 from stabilimeter.stats.common_outliers import common_outliers
 
 
@@ -10,8 +14,13 @@ def batches(rng, num_seeds, num_steps=3000, own=0.02):
     return trend + 0.1 * rng.standard_t(10, size=num_steps) + own * rng.normal(size=(num_seeds, num_steps))
 
 
+def on_axis(values):
+    curves = [SimpleNamespace(steps=np.arange(values.shape[1]), values=row) for row in values]
+    return OnAxis(common_axis(curves), curves)
+
+
 def positions(values):
-    return [found.position for found in common_outliers(values)]
+    return [found.position for found in common_outliers(on_axis(values))]
 
 
 @pytest.fixture
@@ -23,7 +32,7 @@ def test_an_odd_batch_stands_out_once_for_all_seeds(rng):
     values = batches(rng, 5)
     assert positions(values) == []
     values[:, 1200] += 2.0
-    (found,) = common_outliers(values)
+    (found,) = common_outliers(on_axis(values))
     assert found.position == 1200
     around = values[2, 1136:1265]
     assert found.centre[2] == pytest.approx(np.median(around))
@@ -42,7 +51,7 @@ def test_seeds_that_have_ended_are_not_asked(rng):
     values = batches(rng, 5)
     values[3:, 1000:] = np.nan
     values[:3, 1200] += 2.0
-    (found,) = common_outliers(values)
+    (found,) = common_outliers(on_axis(values))
     assert found.position == 1200
     assert np.isnan(found.centre[3:]).all()
 
@@ -75,3 +84,17 @@ def test_short_series_say_nothing(rng):
     values = batches(rng, 4, num_steps=100)
     values[:, 50] += 5.0
     assert positions(values) == []
+
+
+@pytest.mark.parametrize("at_once", [1, 35, 10_000])
+def test_a_part_at_a_time_is_the_same(rng, monkeypatch, at_once):
+    values = batches(rng, 5)
+    values[:, [70, 1200, 1264, 2990]] += 2.0
+    values[1, 500:1300] = np.nan
+    whole = common_outliers(on_axis(values))
+    assert [found.position for found in whole] == [70, 1200, 1264]  # 64 positions around it are needed
+    monkeypatch.setattr(module, "_AT_ONCE", at_once)
+    for found, again in zip(whole, common_outliers(on_axis(values)), strict=True):
+        for part, same in zip(found, again, strict=True):
+            np.testing.assert_array_equal(part, same)
+        np.testing.assert_array_equal(found.values, values[:, found.position])

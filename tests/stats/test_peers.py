@@ -9,7 +9,8 @@ import math
 import numpy as np
 import pytest
 
-from stabilimeter.stats.band import aligned, band_across_seeds
+from stabilimeter.stats.alignment import aligned
+from stabilimeter.stats.band import band_across_seeds
 from stabilimeter.stats.checkpoint_regression import upper_cvar
 from stabilimeter.stats.effect import chance_of_less
 from stabilimeter.stats.intervals import t_interval

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from stabilimeter.analysis.evidence import Evidence
+from stabilimeter.analysis.evidence import Evidence, SeedCurve
 from stabilimeter.records import keys
-from stabilimeter.stats.band import Band, aligned, band_across_seeds
+from stabilimeter.stats.alignment import OnAxis, common_axis
+from stabilimeter.stats.band import Band, band_of
 
 
 def bands_of(seeds: Sequence[Evidence]) -> tuple[dict[str, Band], tuple[str, ...]]:
@@ -19,11 +20,11 @@ def bands_of(seeds: Sequence[Evidence]) -> tuple[dict[str, Band], tuple[str, ...
     wanted = (roles.train_loss, roles.grad_norm, keys.UPDATE_RATIO, primary.tag, *roles.validation_metrics)
     bands, inexact = {}, []
     for tag in dict.fromkeys(tag for tag in wanted if tag is not None):
-        series = [seed.run[tag] for seed in seeds if tag in seed.run]
-        if not series:
+        curves = [SeedCurve(seed.run, tag) for seed in seeds if tag in seed.run]
+        if not curves:
             continue
-        together = aligned([one.steps for one in series], [one.values for one in series])
-        bands[tag] = band_across_seeds(together)
-        if not together.exact:
+        axis = common_axis(curves)
+        bands[tag] = band_of(axis.steps, OnAxis(axis, curves).rows())
+        if not axis.exact:
             inexact.append(tag)
     return bands, tuple(inexact)

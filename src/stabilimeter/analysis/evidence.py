@@ -51,8 +51,25 @@ class Evidence:
         """The last optimizer step done, by the manifest or by the last logged step."""
         if self.run.manifest is not None and self.run.manifest.last_step is not None:
             return self.run.manifest.last_step
-        last = [int(self.run[tag].steps[-1]) for tag in self.run if self.run[tag].steps.size]
-        return max(last, default=None)
+        return max((int(steps[-1]) for tag in self.run if (steps := self.run.steps(tag)).size), default=None)
+
+
+@dataclass(frozen=True)
+class SeedCurve:
+    """A series of a run, looked up when it is needed: many of them together take no memory."""
+
+    run: Run
+    tag: str
+
+    @property
+    def steps(self) -> NDArray[np.int64]:
+        """Steps, shape ``(n,)``."""
+        return self.run.steps(self.tag)
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """Values at these steps, shape ``(n,)``."""
+        return self.run[self.tag].values
 
 
 @dataclass(frozen=True)
@@ -71,9 +88,9 @@ class Scales:
 def scales_of(survivors: Sequence[Evidence]) -> Scales:
     """The yardsticks of the training loss and of the primary metric."""
     return Scales(
-        train=yardstick([seed.train_loss.values for seed in survivors if seed.train_loss.values.size]),
+        train=yardstick(values for seed in survivors if (values := seed.train_loss.values).size),
         evaluation=yardstick(
-            [seed.evaluations.values for seed in survivors if seed.evaluations.values.size], evaluations=True
+            (values for seed in survivors if (values := seed.evaluations.values).size), evaluations=True
         ),
     )
 

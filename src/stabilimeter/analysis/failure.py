@@ -146,19 +146,20 @@ def _worse(seed: Evidence) -> str | None:
 
 
 def _stalled(seeds: Sequence[Evidence]) -> list[str | None]:
-    curves = [_learning_curve(seed) for seed in seeds]
-    improvements = [
-        Level(math.nan, math.nan) if curve is None else improvement(curve.values, evaluations=curve.evaluations)
-        for curve in curves
-    ]
-    finals = [math.nan if curve is None else final_level(curve.values).value for curve in curves]
+    unknown = Level(math.nan, math.nan)
+    tags, improvements, finals = [], [], []
+    for seed in seeds:
+        curve = _learning_curve(seed)
+        tags.append(None if curve is None else curve.tag)
+        improvements.append(unknown if curve is None else improvement(curve.values, evaluations=curve.evaluations))
+        finals.append(math.nan if curve is None else final_level(curve.values).value)
     finite = [level.value for level in improvements if math.isfinite(level.value)]
     typical = float(np.median(finite)) if finite else math.nan
     return [
-        f"{Reason.NO_PROGRESS.value}: {curve.tag} improved by {own.value:.3g}, the group by {typical:.3g} in the median"
-        if stalled and curve is not None
+        f"{Reason.NO_PROGRESS.value}: {tag} improved by {own.value:.3g}, the group by {typical:.3g} in the median"
+        if stalled and tag is not None
         else None
-        for stalled, curve, own in zip(stalled_among(improvements, finals), curves, improvements, strict=True)
+        for stalled, tag, own in zip(stalled_among(improvements, finals), tags, improvements, strict=True)
     ]
 
 

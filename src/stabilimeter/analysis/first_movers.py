@@ -12,7 +12,7 @@ from stabilimeter.records import keys
 from stabilimeter.records.directions import mode_of
 from stabilimeter.records.run import Run, Series
 from stabilimeter.records.sweep import RunGroup, Sweep
-from stabilimeter.stats.band import aligned
+from stabilimeter.stats.alignment import aligned
 from stabilimeter.stats.departure import Side, departure
 from stabilimeter.stats.incident import Kind
 

@@ -1,6 +1,7 @@
 """Runs that are copies of each other although their seeds differ."""
 
 from collections.abc import Sequence
+from hashlib import blake2b
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def copies(runs: Sequence[Run], roles: Roles) -> dict[int, int]:
 
 
 def _fingerprint(run: Run, tags: Sequence[str]) -> bytes | None:
-    parts = []
+    digest = blake2b()
     varied = False
     for tag in tags:
         if tag not in run:
@@ -44,5 +45,7 @@ def _fingerprint(run: Run, tags: Sequence[str]) -> bytes | None:
         series = run[tag]
         finite = series.values[np.isfinite(series.values)]
         varied = varied or np.unique(finite).size >= MIN_POINTS
-        parts.append(tag.encode() + b"\0" + series.steps.tobytes() + series.values.tobytes())
-    return b"\n".join(parts) if varied else None
+        digest.update(f"{tag}\0{len(series.steps)}\0".encode())
+        digest.update(np.ascontiguousarray(series.steps).data)
+        digest.update(np.ascontiguousarray(series.values).data)
+    return digest.digest() if varied else None

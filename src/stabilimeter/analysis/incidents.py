@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from stabilimeter.analysis.evidence import Evidence, series_of
+from stabilimeter.analysis.evidence import EMPTY, Evidence, SeedCurve, series_of
 from stabilimeter.records import keys
 from stabilimeter.records.directions import mode_of
 from stabilimeter.records.manifest import RunStatus
 from stabilimeter.records.run import Run
-from stabilimeter.stats.band import aligned
+from stabilimeter.stats.alignment import OnAxis, common_axis
 from stabilimeter.stats.common_outliers import MIN_SEEDS, common_outliers
 from stabilimeter.stats.detection import detect
 from stabilimeter.stats.incident import Incident, Kind
@@ -83,17 +83,16 @@ def with_shared_marked(seeds: Sequence[Evidence]) -> list[Evidence]:
 def _with_common(seeds: Sequence[Evidence]) -> Sequence[Evidence]:
     """The same seeds with a spike where all of them together stand out, if their own was not noticed."""
     tag = seeds[0].roles.train_loss if seeds else None
-    there = [k for k, seed in enumerate(seeds) if tag is not None and series_of(seed.run, tag).values.size]
+    there = [k for k, seed in enumerate(seeds) if tag is not None and tag in seed.run and seed.run.steps(tag).size]
     if tag is None or len(there) < MIN_SEEDS:
         return seeds
-    series = [series_of(seeds[k].run, tag) for k in there]
-    together = aligned([one.steps for one in series], [one.values for one in series])
-    found = common_outliers(together.values) if together.exact else []
+    curves = [SeedCurve(seeds[k].run, tag) for k in there]
+    axis = common_axis(curves)
     more: dict[int, list[Incident]] = {k: [] for k in there}
-    for outlier in found:
-        step = int(together.steps[outlier.position])
+    for outlier in common_outliers(OnAxis(axis, curves)) if axis.exact else []:
+        step = int(axis.steps[outlier.position])
         for row, k in enumerate(there):
-            value = float(together.values[row, outlier.position])
+            value = float(outlier.values[row])
             known = any(i.key == tag and i.step <= step <= i.end_step for i in seeds[k].incidents)
             if np.isfinite(value) and not known:
                 centre, scale = float(outlier.centre[row]), float(outlier.scale[row])
@@ -142,7 +141,8 @@ def _shared(seeds: Sequence[Evidence], tag: str) -> frozenset[int]:
         np.array([i.step for i in seed.incidents if i.key == tag and i.kind not in NEVER_SHARED], dtype=np.int64)
         for seed in seeds
     ]
-    return frozenset(shared_steps(onsets, [series_of(seed.run, tag).steps for seed in seeds]))
+    axes = (seed.run.steps(tag) if tag in seed.run else EMPTY.steps for seed in seeds)
+    return frozenset(shared_steps(onsets, axes))
 
 
 def _is_shared(incident: Incident, steps: frozenset[int]) -> bool:

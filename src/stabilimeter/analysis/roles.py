@@ -124,8 +124,7 @@ def _named(tags: Sequence[str], names: Sequence[str]) -> list[str]:
 
 def _cover(run: Run, tag: str) -> float:
     """Share of the steps of a run that lie between the first and the last point of a tag."""
-    if tag not in run or run[tag].steps.size < 2:
+    if tag not in run or (own := run.steps(tag)).size < 2:
         return 0.0
-    last = max(int(run[other].steps[-1]) for other in run if run[other].steps.size)
-    own = run[tag].steps
+    last = max(int(steps[-1]) for other in run if (steps := run.steps(other)).size)
     return float(own[-1] - own[0]) / max(1, last)

@@ -43,29 +43,6 @@ def points_in_order(steps: NDArray[np.int64], values: NDArray[Any]) -> tuple[Poi
     return Points(steps, values), replaced
 
 
-class SharedSteps:
-    """Steps that series have in common, kept once: seeds of a group log at the same steps, and so do their tags.
-
-    Of steps with the same number, beginning and end only so many different ones are remembered as are cheap to compare.
-    """
-
-    _AT_MOST = 8
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[int, ...], list[NDArray[np.int64]]] = {}
-
-    def of(self, points: Points) -> Points:
-        """The same points, on the first array with these steps that was met."""
-        steps = points.steps
-        known = self._known.setdefault((len(steps), *steps[[0, -1]].tolist()) if len(steps) else (0,), [])
-        for earlier in known:
-            if np.array_equal(earlier, steps):
-                return Points(earlier, points.values)
-        if len(known) < self._AT_MOST:
-            known.append(steps)
-        return points
-
-
 def replaced_note(replaced: int) -> str:
     """What a reader says about points that were replaced."""
     return f"points logged again at their step with another value: {replaced}; what was logged last counts"

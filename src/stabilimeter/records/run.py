@@ -3,7 +3,7 @@
 import difflib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,11 +22,12 @@ from stabilimeter.records.jsonl_log import read_jsonl_log
 from stabilimeter.records.manifest import MANIFEST_FILE, RECORD_DIR, Manifest, RunStatus, read_manifest
 from stabilimeter.records.mlflow_store import read_mlflow_run
 from stabilimeter.records.overrides import Overrides
-from stabilimeter.records.points import Points, SharedSteps
+from stabilimeter.records.points import Points
 from stabilimeter.records.process import Process, is_alive
 from stabilimeter.records.record_error import RecordError
 from stabilimeter.records.run_source import RunSource, Source
 from stabilimeter.records.scalar_log import ScalarLog
+from stabilimeter.records.series_store import SeriesStore, StoredPoints
 from stabilimeter.records.trainer_state import STATE_FILE, newest_state, read_trainer_state
 from stabilimeter.records.unread_notes import unread_notes
 from stabilimeter.stats.incident import Incident
@@ -54,7 +55,7 @@ class Series:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One run: everything is read and checked when the run is made, nothing is read later.
+    """One run: all its files are read and checked when the run is made, and not again.
 
     Attributes:
         path: Its folder, or its file for a log that is a single file; a name below the export that it comes from.
@@ -80,12 +81,20 @@ class Run:
     checkpoints: CheckpointLog | None = None
     overrides: Overrides | None = None
     examples: ExampleLog | None = None
-    _scalars: Mapping[str, Points] = field(default_factory=dict, repr=False)
-    _vectors: Mapping[str, Points] = field(default_factory=dict, repr=False)
+    _scalars: Mapping[str, Points | StoredPoints] = field(default_factory=dict, repr=False)
+    _vectors: Mapping[str, Points | StoredPoints] = field(default_factory=dict, repr=False)
 
-    def sharing(self, steps: SharedSteps) -> "Run":
-        """The same run with the steps of its series, where others have the same, kept once for all."""
-        return replace(self, _scalars={key: steps.of(points) for key, points in self._scalars.items()})
+    def kept_in(self, store: SeriesStore) -> "Run":
+        """The same run with its series in a store that bounds the memory of many runs.
+
+        Raises:
+            RecordError: if the store cannot take them.
+        """
+        scalars, vectors = (
+            {key: store.kept(points) for key, points in series.items() if isinstance(points, Points)}
+            for series in (self._scalars, self._vectors)
+        )
+        return replace(self, _scalars={**self._scalars, **scalars}, _vectors={**self._vectors, **vectors})
 
     def keys(self) -> tuple[str, ...]:
         """Names of all scalar series, sorted."""
@@ -105,10 +114,16 @@ class Run:
         return len(self._scalars)
 
     def __getitem__(self, key: str) -> Series:
-        if key not in self._scalars:
-            raise KeyError(_missing(key, self._scalars, self.path))
-        points = self._scalars[key]
+        points = self._points(key)
         return Series(points.steps, points.values.astype(np.float64))
+
+    def steps(self, key: str) -> NDArray[np.int64]:
+        """Steps ``(n,)`` of a scalar series, without its values.
+
+        Raises:
+            KeyError: if there is no such series.
+        """
+        return self._points(key).steps
 
     def vectors(self, key: str) -> tuple[NDArray[np.int64], NDArray[np.float64], tuple[str, ...]]:
         """Steps ``(n,)``, values ``(n, k)`` and the ``k`` names of a vector series.
@@ -125,6 +140,11 @@ class Run:
         specs = self.manifest.signals if self.manifest else ()
         names = next((spec.names for spec in specs if spec.key == key), ())
         return points.steps, points.values.astype(np.float64), names if len(names) == width else _numbers(width)
+
+    def _points(self, key: str) -> Points | StoredPoints:
+        if key not in self._scalars:
+            raise KeyError(_missing(key, self._scalars, self.path))
+        return self._scalars[key]
 
 
 def read_run(path: str | os.PathLike[str]) -> Run:
@@ -250,7 +270,7 @@ def status_of(manifest: Manifest) -> RunStatus:
     return RunStatus.DIED if silent else RunStatus.RUNNING
 
 
-def _missing(key: str, known: Mapping[str, Points], path: Path) -> str:
+def _missing(key: str, known: Collection[str], path: Path) -> str:
     near = difflib.get_close_matches(key, known, n=3, cutoff=0.4) or list(known)[:5]
     return f"{key!r} is not in {path}; " + (f"near names: {', '.join(near)}" if near else "it holds no series")
 

@@ -9,10 +9,10 @@ from typing import Literal
 
 from stabilimeter.records.discovery import discover, natural_key, significant_parts
 from stabilimeter.records.event_layouts import Layouts
-from stabilimeter.records.points import SharedSteps
 from stabilimeter.records.record_error import RecordError
 from stabilimeter.records.run import WHAT_IS_A_RUN, Run, own_label, run_from
 from stabilimeter.records.run_source import RunSource
+from stabilimeter.records.series_store import SeriesStore
 from stabilimeter.records.unread_notes import unread_notes
 
 _MAX_LISTED = 4
@@ -53,6 +53,8 @@ def read_sweep(
 ) -> Sweep:
     """All runs at ``path`` and below.
 
+    Series that do not fit into the memory of a `SeriesStore` wait in a temporary file until they are asked for.
+
     Args:
         path: A folder (or a single log file).
         group_by: ``"config"`` groups by the manifest's group key, else by Hydra's overrides without the seed, else by
@@ -65,7 +67,7 @@ def read_sweep(
             a run tells about it (the settings of an MLflow run).
 
     Raises:
-        RecordError: if there is no run, or one that cannot be read.
+        RecordError: if there is no run, one that cannot be read, or no room for its series.
     """
     root = Path(path)
     if group_by not in ("config", "parent"):
@@ -78,15 +80,16 @@ def read_sweep(
         raise RecordError("; ".join([f"no run in {root}: {WHAT_IS_A_RUN}", *not_read]))
     labels = _labels(sources, root)
     runs = []
-    layouts, steps = Layouts(), SharedSteps()  # runs of a sweep log the same, at the same steps
+    layouts, store = Layouts(), SeriesStore()  # runs of a sweep log the same, at the same steps
     for done, source in enumerate(sources):
         try:
             run = run_from(source, label=labels[done], root=root, with_series=with_series, layouts=layouts)
-            runs.append(run.sharing(steps))
         except (RecordError, OSError) as error:
             if on_unreadable is None:
                 raise
             on_unreadable(source.path, error)
+        else:
+            runs.append(run.kept_in(store))
         if on_progress is not None:
             on_progress(done + 1, len(sources))
     members: dict[tuple[str, str], list[tuple[Run, str]]] = {}

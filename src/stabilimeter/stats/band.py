@@ -1,11 +1,12 @@
 """One series across the seeds of a group: mean, interval, quartiles and extremes at each step."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
+
+from stabilimeter.stats.alignment import Aligned
 
 MAX_POINTS = 1000
 MIN_SEEDS_FOR_INTERVAL = 3
@@ -43,56 +44,6 @@ class Band:
     q75: NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Aligned:
-    """Several series on one axis.
-
-    Attributes:
-        steps: Shape ``(num_steps,)``.
-        values: Shape ``(num_seeds, num_steps)``; NaN where a seed has no value.
-        exact: Whether all values belong to the very step; otherwise to the nearest one that the seed logged.
-    """
-
-    steps: NDArray[np.int64]
-    values: NDArray[np.float64]
-    exact: bool
-
-
-def aligned(steps: Sequence[NDArray[np.int64]], values: Sequence[NDArray[np.float64]]) -> Aligned:
-    """The series of several seeds on the steps they have in common.
-
-    A step belongs to the common axis if every seed whose record spans it has logged it; where a short seed has ended,
-    the others go on. If most steps are not common (evaluations timed by a clock fall on other steps in every seed),
-    the axis is that of the seed with the most points, and every other seed contributes the value nearest to a step,
-    at most half its own usual distance away. Nothing is interpolated.
-
-    Args:
-        steps: Steps of each seed, increasing, shape ``(n_i,)`` each.
-        values: Values at these steps.
-
-    >>> both = aligned([np.array([0, 10, 20]), np.array([0, 10])], [np.array([3.0, 2.0, 1.0]), np.array([5.0, 4.0])])
-    >>> both.steps.tolist(), both.values.tolist(), both.exact
-    ([0, 10, 20], [[3.0, 2.0, 1.0], [5.0, 4.0, nan]], True)
-    """
-    if steps and all(np.array_equal(own, steps[0]) for own in steps):
-        return Aligned(steps[0].astype(np.int64), np.stack([np.asarray(its, dtype=np.float64) for its in values]), True)
-    union = np.unique(np.concatenate(steps)) if steps else np.empty(0, dtype=np.int64)
-    logged = np.stack([np.isin(union, own) for own in steps]) if steps else np.empty((0, 0), dtype=bool)
-    spans = [(union >= own[0]) & (union <= own[-1]) if own.size else np.zeros(union.size, bool) for own in steps]
-    spanned = np.stack(spans) if steps else logged
-    common = np.all(logged | ~spanned, axis=0)
-    several = spanned.sum(axis=0) >= 2
-    exact = not several.any() or bool(common[several].mean() >= 0.5)
-    if exact:
-        axis = union[common]
-        columns = [_at(axis, own, its, tolerance=0) for own, its in zip(steps, values, strict=True)]
-    else:
-        axis = max(steps, key=len)
-        columns = [_at(axis, own, its, _half_interval(own)) for own, its in zip(steps, values, strict=True)]
-    stacked = np.stack(columns) if columns else np.empty((0, 0))
-    return Aligned(axis.astype(np.int64), stacked, exact)
-
-
 def band_across_seeds(series: Aligned, level: float = 0.95, max_points: int = MAX_POINTS) -> Band:
     """Mean with t limits, smallest and largest value over the seeds at each step, thinned to ``max_points`` steps.
 
@@ -106,14 +57,35 @@ def band_across_seeds(series: Aligned, level: float = 0.95, max_points: int = MA
     >>> band.n.tolist(), band.mean.tolist(), band.min.tolist(), band.max.tolist()
     ([3, 3, 0], [2.0, 3.0, nan], [1.0, 2.0, nan], [3.0, 4.0, nan])
     """
-    finite = np.isfinite(series.values)
-    smallest = np.where(finite, series.values, np.inf).min(axis=0, initial=np.inf)
-    largest = np.where(finite, series.values, -np.inf).max(axis=0, initial=-np.inf)
-    kept = _kept(series.steps.size, max_points)
+    return band_of(series.steps, series.values, level, max_points)
+
+
+def band_of(
+    steps: NDArray[np.int64],
+    rows: Iterable[NDArray[np.float64]],
+    level: float = 0.95,
+    max_points: int = MAX_POINTS,
+) -> Band:
+    """The same as `band_across_seeds`, of seeds that are looked at one after the other.
+
+    Args:
+        steps: The common axis, shape ``(num_steps,)``.
+        rows: The values of each seed there, shape ``(num_steps,)`` each.
+        level: As there.
+        max_points: As there.
+    """
+    kept = _kept(steps.size, max_points)
+    smallest, largest = np.full(steps.size, np.inf), np.full(steps.size, -np.inf)
+    columns = []
+    for row in rows:
+        finite = np.isfinite(row)
+        np.minimum(smallest, row, out=smallest, where=finite)
+        np.maximum(largest, row, out=largest, where=finite)
+        columns.append(np.where(finite[kept], row[kept], np.nan))
     if kept.size:
         smallest, largest = np.minimum.reduceat(smallest, kept), np.maximum.reduceat(largest, kept)
-    finite = finite[:, kept]
-    values = np.where(finite, series.values[:, kept], np.nan)
+    values = np.stack(columns, axis=1).T if columns else np.empty((0, kept.size))  # sums over seeds are pairwise
+    finite = np.isfinite(values)
     n = finite.sum(axis=0)
     mean = np.where(finite, values, 0.0).sum(axis=0) / np.where(n > 0, n, np.nan)
     squares = np.where(finite, (values - mean) ** 2, 0.0).sum(axis=0)
@@ -121,7 +93,7 @@ def band_across_seeds(series: Aligned, level: float = 0.95, max_points: int = MA
     margin = _t_margin(sd, n, level)
     ordered = np.sort(values, axis=0)  # NaN last
     return Band(
-        steps=series.steps[kept],
+        steps=steps[kept],
         n=n.astype(np.int64),
         mean=mean,
         low=mean - margin,
@@ -170,19 +142,3 @@ def _quantile(ordered: NDArray[np.float64], n: NDArray[np.int64], level: float) 
     low, high = ordered[below, columns], ordered[above, columns]
     quantile: NDArray[np.float64] = low + (place - below) * (high - low)
     return quantile
-
-
-def _half_interval(steps: NDArray[np.int64]) -> float:
-    return float(np.median(np.diff(steps))) / 2 if steps.size > 1 else 0.0
-
-
-def _at(
-    axis: NDArray[np.int64], steps: NDArray[np.int64], values: NDArray[np.float64], tolerance: float
-) -> NDArray[np.float64]:
-    """Value at the step nearest to each step of the axis, NaN where none is within the tolerance."""
-    if steps.size == 0:
-        return np.full(axis.size, math.nan)
-    right = np.clip(np.searchsorted(steps, axis), 0, steps.size - 1)
-    left = np.clip(right - 1, 0, steps.size - 1)
-    nearest = np.where(np.abs(steps[left] - axis) <= np.abs(steps[right] - axis), left, right)
-    return np.where(np.abs(steps[nearest] - axis) <= tolerance, values[nearest], np.nan)

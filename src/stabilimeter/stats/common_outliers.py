@@ -1,6 +1,6 @@
 """What all seeds of a group show at one step and none of them for certain: an odd batch of data that they share."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ OWN_SDS = 4.0
 RARE_SHARE = 0.002
 """More positions so far apart are no events: then the noise is of that shape."""
 
+_AT_ONCE = 2**23  # values in memory
+
 
 class CommonOutlier(NamedTuple):
     """One position at which nearly all seeds are far above where they have just been.
@@ -25,14 +27,27 @@ class CommonOutlier(NamedTuple):
         position: Index of the step.
         centre: Median around it, of each seed, ``(num_seeds,)``; NaN for a seed without a value there.
         scale: Robust standard deviation around it, of each seed, likewise.
+        values: Value of each seed there, likewise.
     """
 
     position: int
     centre: NDArray[np.float64]
     scale: NDArray[np.float64]
+    values: NDArray[np.float64]
 
 
-def common_outliers(values: NDArray[np.float64]) -> list[CommonOutlier]:
+class Seeds(Protocol):
+    """Values of several seeds on one axis, of which a part at a time is looked at; see `alignment.OnAxis`."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of seeds and steps."""
+
+    def columns(self, start: int, stop: int) -> NDArray[np.float64]:
+        """The values at some of the steps, shape ``(num_seeds, stop - start)``."""
+
+
+def common_outliers(seeds: Seeds) -> list[CommonOutlier]:
     """Positions at which the seeds together stand out, although each may be within the tail of its own noise.
 
     Where seeds see the same batches in the same order, batches scatter alike in all of them, and a detector that looks
@@ -44,22 +59,22 @@ def common_outliers(values: NDArray[np.float64]) -> list[CommonOutlier]:
       noise do not by chance in 100,000 steps, even with the tail of Student's t with three degrees of freedom.
 
     Args:
-        values: Oriented so that lower is better, shape ``(num_seeds, num_steps)``, NaN where a seed has no value.
+        seeds: Values oriented so that lower is better, NaN where a seed has no value.
 
     >>> values = np.sin(np.arange(4000.0) ** 2).reshape(4, 1000)
     >>> values[:, 300] += 20  # all seeds
     >>> values[0, 700] += 20  # one seed
-    >>> [found.position for found in common_outliers(values)]
+    >>> curves = [SimpleNamespace(steps=np.arange(1000), values=row) for row in values]
+    >>> [found.position for found in common_outliers(OnAxis(common_axis(curves), curves))]
     [300]
     """
-    values = np.where(np.isfinite(values), values, np.nan)
-    positions = np.flatnonzero(np.isfinite(values).sum(axis=0) >= MIN_SEEDS)
+    positions, middles = _middles(seeds)
     if positions.size < AROUND:
         return []
     inner = slice(AROUND // 2, positions.size - AROUND // 2)
-    distance = _distance(np.nanmedian(values[:, positions], axis=0))
+    distance = _distance(middles)
     apart = positions[inner][distance[inner] > COMMON_SDS]
-    outliers = [found for position in apart.tolist() if (found := _agreed(values, position)) is not None]
+    outliers = [found for position in apart.tolist() if (found := _agreed(seeds, position)) is not None]
     return outliers if len(outliers) <= max(2.0, RARE_SHARE * positions.size) else []
 
 
@@ -73,12 +88,32 @@ def _distance(middle: NDArray[np.float64]) -> NDArray[np.float64]:
     return distance
 
 
-def _agreed(values: NDArray[np.float64], position: int) -> CommonOutlier | None:
-    present = np.isfinite(values[:, position])
-    around = values[present, max(0, position - AROUND // 2) : position + AROUND // 2 + 1]
+def _middles(seeds: Seeds) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Positions at which there are enough seeds, and the median over the seeds at each."""
+    num_seeds, num_steps = seeds.shape
+    positions, middles = [np.empty(0, dtype=np.int64)], [np.empty(0)]
+    width = max(1, _AT_ONCE // max(1, num_seeds))
+    for start in range(0, num_steps, width):
+        values = _finite(seeds.columns(start, min(start + width, num_steps)))
+        enough = np.flatnonzero(np.isfinite(values).sum(axis=0) >= MIN_SEEDS)
+        positions.append(start + enough)
+        middles.append(np.nanmedian(values[:, enough], axis=0))
+    return np.concatenate(positions), np.concatenate(middles)
+
+
+def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _agreed(seeds: Seeds, position: int) -> CommonOutlier | None:
+    start = max(0, position - AROUND // 2)
+    values = _finite(seeds.columns(start, min(position + AROUND // 2 + 1, seeds.shape[1])))
+    own = values[:, position - start]
+    present = np.isfinite(own)
+    around = values[present]
     centre, scale = np.full(len(values), np.nan), np.full(len(values), np.nan)
     centre[present] = np.nanmedian(around, axis=1)
     scale[present] = MAD_TO_SD * np.nanmedian(np.abs(around - centre[present, None]), axis=1)
-    far = int(np.sum(values[present, position] - centre[present] > OWN_SDS * scale[present]))
+    far = int(np.sum(own[present] - centre[present] > OWN_SDS * scale[present]))
     enough = far >= max(MIN_SEEDS, SEEDS_SHARE * int(present.sum()))
-    return CommonOutlier(position, centre, scale) if enough else None
+    return CommonOutlier(position, centre, scale, own) if enough else None

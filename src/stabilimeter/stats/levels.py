@@ -1,7 +1,7 @@
 """Where a series starts, where it ends, and the drop between the two that serves as yardstick."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -152,7 +152,7 @@ def lasting_improvement(values: NDArray[np.float64], *, evaluations: bool = Fals
     return Level(min(drop.value, float(finite[0]) - final_level(finite).value), drop.se) if finite.size else drop
 
 
-def yardstick(series: Sequence[NDArray[np.float64]], *, evaluations: bool = False) -> Level:
+def yardstick(series: Iterable[NDArray[np.float64]], *, evaluations: bool = False) -> Level:
     """D: the median improvement over seeds, the unit in which everything else is measured.
 
     A score in units of D does not change under ``y -> a*y + b``. The standard error is that of the measurement (how

@@ -1,6 +1,7 @@
 """Incidents that several seeds have at the same step: one event in the data or the schedule, not many."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ def chance_of_at_least(count: int, probabilities: NDArray[np.float64]) -> float:
 
 
 def shared_steps(
-    incident_steps: Sequence[NDArray[np.int64]], axes: Sequence[NDArray[np.int64]], alpha: float = ALPHA
+    incident_steps: Sequence[NDArray[np.int64]], axes: Iterable[NDArray[np.int64]], alpha: float = ALPHA
 ) -> list[int]:
     """Steps at which more seeds have an incident than chance explains.
 
@@ -36,7 +37,7 @@ def shared_steps(
 
     Args:
         incident_steps: Onset of each incident of each seed.
-        axes: All steps that each seed logged, increasing.
+        axes: All steps that each seed logged, increasing; looked at one after the other.
         alpha: Chance below which a coincidence counts as shared.
 
     Returns:
@@ -46,21 +47,16 @@ def shared_steps(
     >>> shared_steps([np.array([300, 700]), np.array([300]), np.array([300]), np.array([512])], [axis] * 4)
     [300]
     """
-    rates = np.array(
-        [len(set(own.tolist())) / max(1, axis.size) for own, axis in zip(incident_steps, axes, strict=True)]
-    )
     onsets = [set(own.tolist()) for own in incident_steps]
+    hits = Counter(step for own in onsets for step in own)
+    candidates = np.array(sorted(step for step, hit in hits.items() if hit >= 2), dtype=np.int64)
+    rates, logged = [], []
+    for own, axis in zip(onsets, axes, strict=True):
+        rates.append(len(own) / max(1, axis.size))
+        logged.append(np.isin(candidates, axis))
     shared = []
-    for step in sorted(set().union(*onsets)):
-        hit = sum(step in own for own in onsets)
-        if hit < 2:
-            continue
-        logged = np.array([_contains(axis, step) for axis in axes])
-        if logged.sum() >= MIN_SEEDS and chance_of_at_least(hit, rates[logged]) < alpha:
-            shared.append(int(step))
+    for place, step in enumerate(candidates.tolist()):
+        there = np.array([rate for rate, own in zip(rates, logged, strict=True) if own[place]])
+        if there.size >= MIN_SEEDS and chance_of_at_least(hits[step], there) < alpha:
+            shared.append(step)
     return shared
-
-
-def _contains(axis: NDArray[np.int64], step: int) -> bool:
-    position = int(np.searchsorted(axis, step))
-    return position < axis.size and int(axis[position]) == step

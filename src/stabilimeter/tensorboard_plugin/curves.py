@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from stabilimeter.analysis.summary import Band, RunSummary
 from stabilimeter.records.run import Run, Series
-from stabilimeter.stats.band import aligned, band_across_seeds
+from stabilimeter.stats.alignment import aligned
+from stabilimeter.stats.band import band_across_seeds
 from stabilimeter.stats.smoothing import exponential_mean
 from stabilimeter.tensorboard_plugin.clock import Clock, has_clock
 from stabilimeter.tensorboard_plugin.overview import seed_name, seed_state, why
