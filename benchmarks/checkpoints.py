@@ -15,8 +15,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from stabilimeter.callbacks.evaluation_judge import EvaluationJudge
-from stabilimeter.callbacks.outcomes import Outcomes
+from stabilimeter.callbacks.checkpoints.judge import EvaluationJudge
+from stabilimeter.callbacks.checkpoints.outcomes import Outcomes
 from stabilimeter.stats.checkpoint_verdict import ALPHA, Comparison, Rule, Verdict
 from stabilimeter.stats.evaluation_noise import seed_noise
 

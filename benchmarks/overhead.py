@@ -37,9 +37,9 @@ from lightning.pytorch import LightningModule, Trainer
 
 from overhead_peers import ComposerNorms, LogGradNorm, LogLoss, OlmoRule, QuietSpikeDetection
 from overhead_tasks import TASKS, Batch, Task
+from stabilimeter.callbacks.capture.own_cost import OwnCost
 from stabilimeter.callbacks.catalogue import CATALOGUE
 from stabilimeter.callbacks.monitor import StabilityMonitor
-from stabilimeter.callbacks.own_cost import OwnCost
 from stabilimeter.callbacks.signals import DEFAULT_SIGNALS
 from stabilimeter.callbacks.signals.hessian import hessian_max, hessian_preconditioned_max
 from stabilimeter.records import keys

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
+from stabilimeter.callbacks.capture.signal import Signal
 from stabilimeter.callbacks.catalogue import CATALOGUE
-from stabilimeter.callbacks.signal import Signal
 
 TEXT = (Path(__file__).parents[1] / "docs" / "more_signals.md").read_text(encoding="utf-8")
 

@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 
 from stabilimeter import SeedSpread, StabilityMonitor, read_run
-from stabilimeter.callbacks.seed_outliers import SeedOutliers
+from stabilimeter.callbacks.seeds.outliers import SeedOutliers
 from stabilimeter.records.event_log import read_event_log
 from stabilimeter.records.manifest import RECORD_DIR, Manifest, RunStatus
 from stabilimeter.records.writer import RunWriter

@@ -153,7 +153,7 @@ class TestRefused:
             make_trainer(SpikeGuard(), plugins=plugin).fit(Plain(lambda p: torch.optim.AdamW(p, fused=True)))
 
     def test_an_unknown_strategy(self, make_trainer, monkeypatch):
-        monkeypatch.setattr("stabilimeter.callbacks.guard_requirements._STRATEGIES", (int,))
+        monkeypatch.setattr("stabilimeter.callbacks.guard.requirements._STRATEGIES", (int,))
         with pytest.raises(MisconfigurationException, match=SingleDeviceStrategy.__name__):
             make_trainer(SpikeGuard()).fit(Plain())
 

@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 
 import stabilimeter.multirun  # noqa: F401  (the resolvers of the configs)
 from stabilimeter import CheckpointRegression
-from stabilimeter.callbacks.outcome_collector import OutcomeCollector
+from stabilimeter.callbacks.checkpoints.outcome_collector import OutcomeCollector
 
 CONF = Path(__file__).parents[2] / "conf"
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from stabilimeter.callbacks.signal import AnySignal
+from stabilimeter.callbacks.capture.signal import AnySignal
 from stabilimeter.callbacks.signals import DEFAULT_SIGNALS
 from stabilimeter.callbacks.signals.activations import (
     DEAD_FRACTION_MAX,

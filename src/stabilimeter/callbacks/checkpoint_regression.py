@@ -12,17 +12,17 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from stabilimeter.callbacks.checkpoint_health import unhealthy_numbers, unhealthy_tensors
-from stabilimeter.callbacks.checkpoint_keeper import CheckpointKeeper
-from stabilimeter.callbacks.checkpoint_report import CheckpointReport
+from stabilimeter.callbacks.checkpoints.example_keeper import ExampleKeeper
+from stabilimeter.callbacks.checkpoints.health import unhealthy_numbers, unhealthy_tensors
+from stabilimeter.callbacks.checkpoints.judge import EvaluationJudge
+from stabilimeter.callbacks.checkpoints.keeper import CheckpointKeeper
+from stabilimeter.callbacks.checkpoints.outcome_collector import OutcomeCollector
+from stabilimeter.callbacks.checkpoints.outcomes import DIRECTIONS, Outcomes
+from stabilimeter.callbacks.checkpoints.report import CheckpointReport
+from stabilimeter.callbacks.checkpoints.sibling_noise import SiblingNoise, read_sibling_noise
 from stabilimeter.callbacks.clock import last_step_done
-from stabilimeter.callbacks.evaluation_judge import EvaluationJudge
-from stabilimeter.callbacks.evaluations import Evaluations
-from stabilimeter.callbacks.example_keeper import ExampleKeeper
-from stabilimeter.callbacks.outcome_collector import OutcomeCollector
-from stabilimeter.callbacks.outcomes import DIRECTIONS, Outcomes
-from stabilimeter.callbacks.run_folder import check_writable, run_folder
-from stabilimeter.callbacks.sibling_noise import SiblingNoise, read_sibling_noise
+from stabilimeter.callbacks.recording.evaluations import Evaluations
+from stabilimeter.callbacks.recording.run_folder import check_writable, run_folder
 from stabilimeter.records.checkpoint_log import Evaluation, SavedCheckpoint, full_path, relative_path
 from stabilimeter.stats.checkpoint_verdict import ALPHA, Rule, Verdict
 
@@ -53,7 +53,7 @@ class CheckpointRegression(Callback):
 
     **Health**: when a checkpoint is saved, parameters and optimizer state, the last training loss and the monitored
     metric have to be finite. A sick checkpoint never overwrites a healthy one, and while the run is sick no healthy one
-    is deleted, whatever `ModelCheckpoint` is told; see `checkpoint_keeper`. ``stability/last_healthy.json`` names the
+    is deleted, whatever `ModelCheckpoint` is told; see `checkpoints/keeper.py`. ``stability/last_healthy.json`` names the
     last healthy one.
 
     All of it goes to ``<folder>/stability/checkpoints.jsonl``, a few numbers and sentences to the loggers (through

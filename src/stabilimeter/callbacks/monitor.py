@@ -11,17 +11,17 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.optim import Optimizer
 
+from stabilimeter.callbacks.capture.instruments import Instruments
+from stabilimeter.callbacks.capture.own_cost import OwnCost, charged
+from stabilimeter.callbacks.capture.signal import AnySignal, DerivedSignal, Signal
 from stabilimeter.callbacks.catalogue import chosen_signals
 from stabilimeter.callbacks.clock import last_step_done
-from stabilimeter.callbacks.evaluations import Evaluations
-from stabilimeter.callbacks.instruments import Instruments
-from stabilimeter.callbacks.journal import Journal
-from stabilimeter.callbacks.monitored_signals import MonitoredSignals
-from stabilimeter.callbacks.opening import Settings, courses, opened_instruments, opened_journal
-from stabilimeter.callbacks.outlook import ending, planned_steps
-from stabilimeter.callbacks.own_cost import OwnCost, charged
-from stabilimeter.callbacks.run_folder import check_writable, run_folder
-from stabilimeter.callbacks.signal import AnySignal, DerivedSignal, Signal
+from stabilimeter.callbacks.recording.evaluations import Evaluations
+from stabilimeter.callbacks.recording.journal import Journal
+from stabilimeter.callbacks.recording.monitored_signals import MonitoredSignals
+from stabilimeter.callbacks.recording.opening import Settings, courses, opened_instruments, opened_journal
+from stabilimeter.callbacks.recording.outlook import ending, planned_steps
+from stabilimeter.callbacks.recording.run_folder import check_writable, run_folder
 from stabilimeter.records.manifest import RunStatus
 
 _SIGN_OF_LIFE_S = 5.0

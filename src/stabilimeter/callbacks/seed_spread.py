@@ -11,12 +11,12 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger
 
-from stabilimeter.callbacks.configuration import output_folder
-from stabilimeter.callbacks.logger_blocks import without_the_own_one
 from stabilimeter.callbacks.monitor import StabilityMonitor
-from stabilimeter.callbacks.run_folder import run_folder
-from stabilimeter.callbacks.seed_comparison import Beside, beside, compared_keys, scalars
-from stabilimeter.callbacks.seed_outliers import KEY_PREFIX, SeedOutliers
+from stabilimeter.callbacks.recording.configuration import output_folder
+from stabilimeter.callbacks.recording.logger_blocks import without_the_own_one
+from stabilimeter.callbacks.recording.run_folder import run_folder
+from stabilimeter.callbacks.seeds.comparison import Beside, beside, compared_keys, scalars
+from stabilimeter.callbacks.seeds.outliers import KEY_PREFIX, SeedOutliers
 from stabilimeter.records.event_appender import EventAppender, append
 from stabilimeter.records.event_encoding import scalars_event
 from stabilimeter.records.incident_log import INCIDENTS_FILE, incident_line

@@ -10,18 +10,18 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
+from stabilimeter.callbacks.capture.micro_batches import MicroBatchLoss, without_loss_scale
 from stabilimeter.callbacks.clock import step_in_progress
-from stabilimeter.callbacks.guard_gauge import Gauge
-from stabilimeter.callbacks.guard_hold import Hold
-from stabilimeter.callbacks.guard_judge import Judge
-from stabilimeter.callbacks.guard_ladder import Budget, Ladder, Rung, climbed
-from stabilimeter.callbacks.guard_report import Report
-from stabilimeter.callbacks.guard_requirements import check_supported, rewindable_loader, skipping_loader
-from stabilimeter.callbacks.guard_samples import DrawnSamples
-from stabilimeter.callbacks.guard_snapshot import Snapshot, Snapshots
-from stabilimeter.callbacks.micro_batches import MicroBatchLoss, without_loss_scale
+from stabilimeter.callbacks.guard.gauge import Gauge
+from stabilimeter.callbacks.guard.hold import Hold
+from stabilimeter.callbacks.guard.judge import Judge
+from stabilimeter.callbacks.guard.ladder import Budget, Ladder, Rung, climbed
+from stabilimeter.callbacks.guard.report import Report
+from stabilimeter.callbacks.guard.requirements import check_supported, rewindable_loader, skipping_loader
+from stabilimeter.callbacks.guard.samples import DrawnSamples
+from stabilimeter.callbacks.guard.snapshot import Snapshot, Snapshots
 from stabilimeter.callbacks.monitor import StabilityMonitor
-from stabilimeter.callbacks.run_folder import run_folder
+from stabilimeter.callbacks.recording.run_folder import run_folder
 from stabilimeter.stats.detection import ALARM_RATE
 from stabilimeter.stats.incident import Incident
 

@@ -10,9 +10,9 @@ from torch import nn
 from torch._dynamo.utils import counters
 from torchmetrics import MeanMetric
 
+from stabilimeter.callbacks.capture.watched_modules import feature_dimension, watched_modules
 from stabilimeter.callbacks.monitor import StabilityMonitor
 from stabilimeter.callbacks.signals.activations import _sampled_rows, mean_kurtosis
-from stabilimeter.callbacks.watched_modules import feature_dimension, watched_modules
 
 SCALARS = ("activation/rms_max", "activation/kurtosis_max", "activation/dead_fraction_max")
 VECTORS = ("activation/module_rms", "activation/module_kurtosis", "activation/module_dead_fraction")

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from stabilimeter.callbacks.derived_columns import DerivedColumns
+from stabilimeter.callbacks.capture.derived_columns import DerivedColumns
+from stabilimeter.callbacks.capture.trailing_windows import over_finite, trailing_windows
 from stabilimeter.callbacks.signals import DEFAULT_SIGNALS
 from stabilimeter.callbacks.signals.clip_fraction import CLIP_FRACTION, clip_fraction
 from stabilimeter.callbacks.signals.loss_noise import LOSS_NOISE, loss_noise
 from stabilimeter.callbacks.signals.loss_variance import LOSS_VARIANCE, loss_variance
-from stabilimeter.callbacks.trailing_windows import over_finite, trailing_windows
 
 
 def test_default_signals_are_listed_once():

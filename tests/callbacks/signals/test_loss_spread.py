@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from stabilimeter.callbacks.buffer import Buffer
+from stabilimeter.callbacks.capture.buffer import Buffer
+from stabilimeter.callbacks.capture.signal import Reduction
 from stabilimeter.callbacks.monitor import StabilityMonitor
-from stabilimeter.callbacks.signal import Reduction
 
 KEY = "train/loss_var_micro_batches"
 

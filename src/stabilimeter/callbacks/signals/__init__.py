@@ -1,6 +1,6 @@
 """Signals: one number (or one vector) per optimizer step, one file each."""
 
-from stabilimeter.callbacks.signal import AnySignal
+from stabilimeter.callbacks.capture.signal import AnySignal
 from stabilimeter.callbacks.signals.clip_fraction import CLIP_FRACTION
 from stabilimeter.callbacks.signals.clipped_gradient_norm import CLIPPED_GRADIENT_NORM
 from stabilimeter.callbacks.signals.gradient_norm import GRADIENT_NORM

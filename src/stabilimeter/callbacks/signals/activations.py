@@ -8,12 +8,12 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
-from stabilimeter.callbacks.gradients import HALF_PRECISION
-from stabilimeter.callbacks.probe import Site
-from stabilimeter.callbacks.sharding import local_part
-from stabilimeter.callbacks.signal import Moment, Reduction, Signal
-from stabilimeter.callbacks.step_view import StepView
-from stabilimeter.callbacks.watched_modules import feature_dimension, watched_modules
+from stabilimeter.callbacks.capture.gradients import HALF_PRECISION
+from stabilimeter.callbacks.capture.probe import Site
+from stabilimeter.callbacks.capture.sharding import local_part
+from stabilimeter.callbacks.capture.signal import Moment, Reduction, Signal
+from stabilimeter.callbacks.capture.step_view import StepView
+from stabilimeter.callbacks.capture.watched_modules import feature_dimension, watched_modules
 from stabilimeter.records import keys
 from stabilimeter.records.manifest import SignalSpec
 

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stabilimeter.callbacks.gradients import HALF_PRECISION
-from stabilimeter.callbacks.probe import Site
-from stabilimeter.callbacks.sharding import is_dtensor
-from stabilimeter.callbacks.signal import Moment, Reduction, Signal
-from stabilimeter.callbacks.step_view import StepView
+from stabilimeter.callbacks.capture.gradients import HALF_PRECISION
+from stabilimeter.callbacks.capture.probe import Site
+from stabilimeter.callbacks.capture.sharding import is_dtensor
+from stabilimeter.callbacks.capture.signal import Moment, Reduction, Signal
+from stabilimeter.callbacks.capture.step_view import StepView
 from stabilimeter.records import keys
 from stabilimeter.records.manifest import SignalSpec
 

@@ -3,9 +3,9 @@
 import time
 from typing import Any
 
-from stabilimeter.callbacks.probe import Site
-from stabilimeter.callbacks.signal import Moment, Reduction, Signal
-from stabilimeter.callbacks.step_view import StepView
+from stabilimeter.callbacks.capture.probe import Site
+from stabilimeter.callbacks.capture.signal import Moment, Reduction, Signal
+from stabilimeter.callbacks.capture.step_view import StepView
 from stabilimeter.records import keys
 from stabilimeter.records.manifest import SignalSpec
 

@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from stabilimeter.callbacks.gradients import TensorNorms
-from stabilimeter.callbacks.signal import Moment, Reduction, Signal
-from stabilimeter.callbacks.step_view import StepView
+from stabilimeter.callbacks.capture.gradients import TensorNorms
+from stabilimeter.callbacks.capture.signal import Moment, Reduction, Signal
+from stabilimeter.callbacks.capture.step_view import StepView
 from stabilimeter.records import keys
 from stabilimeter.records.manifest import SignalSpec
 

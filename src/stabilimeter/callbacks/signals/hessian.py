@@ -11,12 +11,12 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from stabilimeter.callbacks.lanczos import largest_eigenvalue
-from stabilimeter.callbacks.probe import Site
-from stabilimeter.callbacks.sharding import is_sharded
-from stabilimeter.callbacks.signal import Moment, Reduction, Signal
-from stabilimeter.callbacks.step_view import StepView
-from stabilimeter.callbacks.without_trace import without_trace
+from stabilimeter.callbacks.capture.lanczos import largest_eigenvalue
+from stabilimeter.callbacks.capture.probe import Site
+from stabilimeter.callbacks.capture.sharding import is_sharded
+from stabilimeter.callbacks.capture.signal import Moment, Reduction, Signal
+from stabilimeter.callbacks.capture.step_view import StepView
+from stabilimeter.callbacks.capture.without_trace import without_trace
 from stabilimeter.records import keys
 from stabilimeter.records.manifest import SignalSpec
 

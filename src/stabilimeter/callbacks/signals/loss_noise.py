@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from stabilimeter.callbacks.signal import DerivedSignal, Moment, Reduction
-from stabilimeter.callbacks.trailing_windows import over_finite
+from stabilimeter.callbacks.capture.signal import DerivedSignal, Moment, Reduction
+from stabilimeter.callbacks.capture.trailing_windows import over_finite
 from stabilimeter.records import keys
 from stabilimeter.records.manifest import SignalSpec
 from stabilimeter.stats.noise import MAD_TO_SD

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
-from stabilimeter.callbacks.gradients import HALF_PRECISION
-from stabilimeter.callbacks.micro_batches import without_loss_scale
-from stabilimeter.callbacks.probe import Site
-from stabilimeter.callbacks.sharding import is_sharded
-from stabilimeter.callbacks.signal import DerivedSignal, Moment, Reduction, Signal
-from stabilimeter.callbacks.step_view import StepView
+from stabilimeter.callbacks.capture.gradients import HALF_PRECISION
+from stabilimeter.callbacks.capture.micro_batches import without_loss_scale
+from stabilimeter.callbacks.capture.probe import Site
+from stabilimeter.callbacks.capture.sharding import is_sharded
+from stabilimeter.callbacks.capture.signal import DerivedSignal, Moment, Reduction, Signal
+from stabilimeter.callbacks.capture.step_view import StepView
 from stabilimeter.records import keys
 from stabilimeter.records.manifest import SignalSpec
 

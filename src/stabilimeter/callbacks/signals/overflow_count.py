@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from stabilimeter.callbacks.signal import DerivedSignal, Moment, Reduction
+from stabilimeter.callbacks.capture.signal import DerivedSignal, Moment, Reduction
 from stabilimeter.records import keys
 from stabilimeter.records.manifest import SignalSpec
 

@@ -1,0 +1,1 @@
+"""What is measured during an optimizer step, and how it gets to the host."""

@@ -1,0 +1,290 @@
+"""One optimizer, followed through its steps: measures every signal at its moment, into a buffer on the device."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stabilimeter.callbacks.capture.buffer import Buffer
+from stabilimeter.callbacks.capture.clip_tap import ClipNorms
+from stabilimeter.callbacks.capture.gradients import HALF_PRECISION, Gradients
+from stabilimeter.callbacks.capture.measuring_plan import MeasuringPlan, VectorPlan
+from stabilimeter.callbacks.capture.own_cost import OwnCost
+from stabilimeter.callbacks.capture.probe import Probe
+from stabilimeter.callbacks.capture.sharding import holders, is_sharded
+from stabilimeter.callbacks.capture.signal import Measured, Moment, Signal
+from stabilimeter.callbacks.capture.step_view import StepView
+from stabilimeter.callbacks.capture.update_sketch import UpdateSketch
+from stabilimeter.callbacks.clock import Stopwatch
+
+
+class Vector(NamedTuple):
+    """One number per parameter tensor.
+
+    Attributes:
+        key: Name of the series.
+        step: Step it belongs to.
+        on_stride: Whether it is to be kept.
+        values: Shape (num_layers,).
+    """
+
+    key: str
+    step: int
+    on_stride: bool
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Block:
+    """What a flush took from a track, on the host.
+
+    Attributes:
+        keys: Key of each column.
+        steps: Step of each row.
+        values: Shape (num_rows, num_keys).
+        measured: Which values exist, same shape.
+        wall_times: When each row was complete, in seconds since the epoch.
+        batches: Batch index of each row within its epoch.
+        epochs: Epoch of each row.
+        vectors: The vectors, in the order of their steps.
+    """
+
+    keys: list[str]
+    steps: NDArray[np.int64]
+    values: NDArray[np.float64]
+    measured: NDArray[np.bool_]
+    wall_times: NDArray[np.float64]
+    batches: list[int]
+    epochs: list[int]
+    vectors: list[Vector]
+
+
+class Track:
+    """The steps of one optimizer.
+
+    Attributes:
+        num_steps: Number of its steps that are over, since the beginning of the run.
+
+    Args:
+        optimizer: The optimizer.
+        signals: What to measure.
+        layers: Parameters of per-tensor vectors, in the order of their names.
+        stride: Measure strided signals at every so many steps of this optimizer, from its first on.
+        clipping_follows: Clipping comes after ``on_before_optimizer_step``; the gradients are measured there, together.
+        strategy: The Trainer's strategy.
+        world_size: Number of ranks.
+        cost: What monitoring takes.
+        probes: What signals have brought along, by kind.
+    """
+
+    def __init__(
+        self,
+        optimizer: Any,
+        signals: Sequence[Signal],
+        *,
+        layers: Sequence[Tensor],
+        stride: int,
+        clipping_follows: bool,
+        strategy: Any,
+        world_size: int,
+        cost: OwnCost,
+        probes: Mapping[Any, Probe] | None = None,
+    ) -> None:
+        self._optimizer = optimizer
+        self._plan = MeasuringPlan(signals)
+        self._layers = layers
+        self._stride = stride
+        self._clipping_follows = clipping_follows
+        self._strategy = strategy
+        self._world_size = world_size
+        self._cost = cost
+        self._probes = dict(probes or {})
+        self._look_at_parameters()
+        self._device = self._parameters[0].device if self._parameters else torch.device("cpu")
+        sharded = is_sharded(self._parameters, strategy)
+        self._buffer = Buffer(self._plan.reductions, device=self._device, world_size=world_size, sharded=sharded)
+        self._row: list[Measured] = []
+        self._is_open = self._has_gradients = self._has_stepped = self._is_on_stride = False
+        self.num_steps = 0
+        self._stopwatch = Stopwatch()
+        self._forget_rows()
+
+    def __len__(self) -> int:
+        return len(self._buffer)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a step has begun and is not over."""
+        return self._is_open
+
+    @property
+    def has_stepped(self) -> bool:
+        """Whether a step has begun, and the parameters have been updated."""
+        return self._is_open and self._has_stepped
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether the loss of the open step is known."""
+        return self._is_open and self._view.loss is not None
+
+    def before_step(self, step: int) -> None:
+        """Gradients are complete. A closure may get here several times in one step: the first counts."""
+        if self._is_open and self._view.step == step:
+            return
+        self._begin(step)
+        if not self._clipping_follows:
+            self._measure_gradients()
+
+    def around_clipping(self, step: int, norms: ClipNorms | None, clip_val: float, clip: Callable[[], None]) -> None:
+        """Gradients are about to be clipped by ``clip``, with ``norms`` if those are known already."""
+        if not (self._is_open and self._view.step == step):
+            self._begin(step)  # manual optimization clips before it steps
+        reusable = norms is not None and not self._sharded and norms.total.dtype not in HALF_PRECISION
+        if not self._has_gradients:
+            if norms is not None and reusable:
+                each = None if norms.each is None else self._gradients.known(norms.parameters, norms.each)
+                self._view.reuse_gradient_norms(norms.total, each)
+            self._measure_gradients()
+        clip()
+        with torch.no_grad():
+            if norms is not None and reusable:
+                self._view.clipped_norm = norms.total * (clip_val / (norms.total + 1e-6)).clamp(max=1.0)
+            else:
+                self._view.clipped_norm = self._gradients.norm()
+            self._measure(Moment.CLIPPED)
+
+    def after_step(self) -> None:
+        """The parameters have been updated."""
+        if not self._is_open:
+            return
+        if not self._has_gradients:
+            self._measure_gradients()
+        if self._measures_updates():
+            self._sketch.after_step()
+            self._measure(Moment.UPDATE)
+        self._has_stepped = True
+
+    def set_loss(self, loss: Tensor | None) -> None:
+        """The loss of the open step is known; without one, what was known before stays."""
+        if loss is not None:
+            self._view.loss = loss
+
+    def end_step(self) -> None:
+        """The step is over, also one that a gradient scaler has skipped."""
+        if not self._is_open:
+            return
+        if not self._has_stepped:
+            self.after_step()
+        self._view.step_s = self._stopwatch.lap()
+        self._view.monitor_s = self._cost.lap()
+        self._measure(Moment.STEP_END)
+        self._buffer.add(self._row)
+        self._steps.append(self._view.step)
+        self._wall_times.append(time.time())
+        self._is_open = False
+        self.num_steps += 1
+        self.prepare_probes()
+
+    def end_batch(self, epoch: int, batch_idx: int) -> None:
+        """All steps since the last call belong to this batch."""
+        new = len(self._steps) - len(self._batches)
+        self._batches += [batch_idx] * new
+        self._epochs += [epoch] * new
+
+    def pause(self) -> None:
+        """Time spent until now belongs to no step."""
+        self._stopwatch.restart()
+        for probe in self._probes.values():
+            probe.pause()
+
+    def prepare_probes(self) -> None:
+        """Tell the probes what comes next."""
+        index, rest = divmod(self.num_steps, self._stride)
+        for probe in self._probes.values():
+            probe.prepare(stride_index=None if rest else index)
+
+    def remove_probes(self) -> None:
+        """Detach the probes."""
+        for probe in self._probes.values():
+            probe.remove()
+
+    def take(self, *, combine: bool) -> Block:
+        """Empty the buffer; see `Buffer.take`."""
+        columns, measured, vectors = self._buffer.take(combine=combine)
+        self._cost.host_reads += 1
+        keys = self._plan.keys
+        block = Block(
+            keys=list(keys),
+            steps=np.array(self._steps, dtype=np.int64),
+            values=self._plan.signal_values(columns),
+            measured=measured[:, : len(keys)],
+            wall_times=np.array(self._wall_times),
+            batches=self._batches,
+            epochs=self._epochs,
+            vectors=[Vector(*row, vector) for row, vector in zip(self._vector_rows, vectors, strict=True)],
+        )
+        self._forget_rows()
+        return block
+
+    def _begin(self, step: int) -> None:
+        if self._is_open:
+            self.end_step()
+        groups = self._optimizer.param_groups
+        if len(groups) != self._num_groups:  # finetuning adds groups during training
+            self._look_at_parameters()
+        self._row = [None] * len(self._plan.reductions)
+        self._is_open, self._has_gradients, self._has_stepped = True, False, False
+        self._view.begin(step, groups[0].get("lr") if groups else None)
+        self._is_on_stride = self.num_steps % self._stride == 0
+        if self._measures_updates():
+            self._sketch.before_step()
+
+    def _measure_gradients(self) -> None:
+        self._has_gradients = True
+        with torch.no_grad():  # gradients made with create_graph would keep their graphs until the flush
+            self._measure(Moment.GRADIENT)
+
+    def _measure(self, moment: Moment) -> None:
+        for column, measure in self._plan.scalars[moment]:
+            self._row[column] = measure(self._view)
+        self._add_vectors(self._plan.vectors[moment])
+        if self._is_on_stride:
+            for column, measure in self._plan.strided[moment]:
+                self._row[column] = measure(self._view)
+            self._add_vectors(self._plan.strided_vectors[moment])
+
+    def _add_vectors(self, wanted: Sequence[VectorPlan]) -> None:
+        for key, measure, reduction, always in wanted:
+            vector = measure(self._view)
+            if vector is None and self._world_size > 1 and always:  # all ranks must send as many vectors
+                vector = torch.zeros(len(self._layers), device=self._device)
+            if vector is not None:
+                self._buffer.add_vector(vector, reduction)
+                self._vector_rows.append((key, self._view.step, self._is_on_stride))
+
+    def _measures_updates(self) -> bool:
+        """Whether something looks at the update of the open step."""
+        plan = self._plan
+        return bool(plan.scalars[Moment.UPDATE]) or (self._is_on_stride and bool(plan.strided[Moment.UPDATE]))
+
+    def _look_at_parameters(self) -> None:
+        groups = self._optimizer.param_groups
+        self._num_groups = len(groups)
+        self._parameters: list[Tensor] = list(dict.fromkeys(p for group in groups for p in group["params"]))
+        self._sharded = is_sharded(self._parameters, self._strategy)
+        count = holders(self._parameters, self._world_size, self._strategy)
+        self._gradients = Gradients(self._parameters, count, self._layers)
+        self._sketch = UpdateSketch(self._parameters, count)
+        self._view = StepView(self._gradients, self._sketch, self._probes)
+
+    def _forget_rows(self) -> None:
+        self._steps: list[int] = []
+        self._wall_times: list[float] = []
+        self._batches: list[int] = []
+        self._epochs: list[int] = []
+        self._vector_rows: list[tuple[str, int, bool]] = []

@@ -1,0 +1,123 @@
+"""The state of training in memory, so that a fit can go back to it."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+
+from stabilimeter.callbacks.capture.sharding import is_dtensor, local_part
+from stabilimeter.callbacks.guard.samples import Position
+
+
+class Snapshot:
+    """Everything that a rollback restores, copied to host memory (sharded optimizer state stays on its device).
+
+    It holds parameters and buffers of the module, optimizers, learning-rate schedules, gradient scaler and the random
+    states of Python, NumPy, PyTorch and this process's CUDA device. It does not hold what Lightning offers no public
+    way to put back during a fit: loop counters (``global_step`` goes on), metrics under way, loggers and the state of
+    other callbacks; nor the position of the data loader, but where that was.
+
+    Args:
+        trainer: The Trainer.
+        module: Its module.
+        position: Where the data are.
+        extra: State of the caller, returned by `restore`.
+
+    Attributes:
+        step: Optimizer steps done.
+        position: See above.
+    """
+
+    def __init__(self, trainer: Trainer, module: LightningModule, position: Position, extra: Any) -> None:
+        self.step = trainer.global_step
+        self.position = position
+        self._extra = extra
+        self._tensors = [_copied(local_part(tensor)) for tensor in _tensors_of(module)]
+        self._optimizers = [_copied(optimizer.state_dict()) for optimizer in trainer.optimizers]
+        self._schedules = [_copied(config.scheduler.state_dict()) for config in trainer.lr_scheduler_configs]
+        self._scaler = dict(trainer.precision_plugin.state_dict())
+        self._random = _random_states(trainer.strategy.root_device)
+
+    @torch.no_grad()
+    def restore(self, trainer: Trainer, module: LightningModule) -> Any:
+        """Put everything back; the snapshot can be used again. Returns a copy of the caller's state."""
+        for tensor, saved in zip(_tensors_of(module), self._tensors, strict=True):
+            local_part(tensor).copy_(saved)
+        for optimizer, saved in zip(trainer.optimizers, self._optimizers, strict=True):
+            optimizer.load_state_dict(_copied(saved))
+            optimizer.zero_grad(set_to_none=True)
+        for config, saved in zip(trainer.lr_scheduler_configs, self._schedules, strict=True):
+            config.scheduler.load_state_dict(_copied(saved))
+        trainer.precision_plugin.load_state_dict(dict(self._scaler))
+        _set_random_states(self._random, trainer.strategy.root_device)
+        return _copied(self._extra)
+
+
+class Snapshots:
+    """The last two snapshots. Training goes back to the one that has proved healthy.
+
+    A loss shows late that the weights have gone wrong, so a snapshot counts only once a whole interval without a
+    flagged step has followed, and the next state is a calm one too. Until the first one has, the state in which
+    training started counts.
+    """
+
+    def __init__(self, first: Snapshot) -> None:
+        self._healthy = first
+        self._candidate: Snapshot | None = None
+
+    @property
+    def healthy(self) -> Snapshot:
+        """Where to go back to."""
+        return self._healthy
+
+    def add(self, snapshot: Snapshot | None, last_flagged: int | None) -> None:
+        """A new interval begins.
+
+        Args:
+            snapshot: The present state; None if it is not a calm one.
+            last_flagged: Number of the last step that was flagged, if any was.
+        """
+        candidate = self._candidate
+        unflagged = candidate is not None and (last_flagged is None or last_flagged < candidate.step)
+        if candidate is not None and unflagged and snapshot is not None:
+            self._healthy = candidate
+        self._candidate = snapshot
+
+    def drop_candidate(self) -> None:
+        """Training has gone back; the state that was on trial is gone."""
+        self._candidate = None
+
+
+def _tensors_of(module: LightningModule) -> Sequence[Tensor]:
+    return [*(p.detach() for p in module.parameters()), *module.buffers()]
+
+
+def _copied(item: Any) -> Any:
+    """A deep copy of nested dictionaries and lists whose tensors go to the host."""
+    if isinstance(item, Tensor):
+        return item.detach().clone() if is_dtensor(item) else item.detach().to("cpu", copy=True)
+    if isinstance(item, dict):
+        return type(item)((key, _copied(value)) for key, value in item.items())
+    if type(item) in (list, tuple):
+        return type(item)(_copied(value) for value in item)
+    return item
+
+
+def _random_states(device: torch.device) -> dict[str, Any]:
+    numpy_state = np.random.get_state()  # noqa: NPY002 (user code may draw from the global one)
+    states = {"python": random.getstate(), "numpy": numpy_state, "torch": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def _set_random_states(states: dict[str, Any], device: torch.device) -> None:
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])  # noqa: NPY002
+    torch.set_rng_state(states["torch"])
+    if "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)

@@ -1,0 +1,180 @@
+"""A loss that turns round: too many values in a row on the bad side of the recent past.
+
+The window follows a loss that begins to rise, and none of its values stands out. So each accepted value is ranked among
+80 accepted values that came 8 to 16 values before it, and the normal scores of the ranks go into Page's cumulative sum:
+scores above `ALLOWANCE` add up, and the sum starts again from zero whenever it would fall below. Ranks have the same
+distribution whatever the shape of the noise, and an improving loss only has low ones.
+
+Values that depend on the one before are worth less. Their dependence is the noise of medians of 8 values beside that
+of single steps, 1 where all values are independent, about 4 for an autoregressive series with coefficient 0.9; scores
+are divided by it.
+
+Sources: E. S. Page, Continuous inspection schemes, Biometrika 41 (1954); B. van der Waerden, Order tests for the
+two-sample problem (1952), for the scores.
+"""
+
+from bisect import bisect_left, bisect_right
+from math import inf, log, sqrt
+from operator import mul, sub
+from typing import NamedTuple
+
+from scipy.special import ndtri
+
+from stabilimeter.stats.detection.window import FLOAT32_ROUNDING, TINY, middle_and_scale, middle_of
+
+BLOCK = 8
+"""Number of values behind each median."""
+
+FEWEST_BLOCKS, MOST_BLOCKS = 4, 10
+MEDIANS = 32
+ALLOWANCE = 0.5
+HIGHEST = 1.5  # of the alarm threshold: how far the sum can rise, and so how long a return takes
+_OVER = 0.5
+_VISIBLE = 1.0
+_SLIGHT = 2.0
+_SETTLED_BLOCKS = 16
+_MOVE_TO_SD = 1.0483  # standard deviation of independent Gaussian values over the median of their moves
+PRIOR_BLOCKS = 4
+MOST_DEPENDENT = 20.0
+MEDIAN_WIDTH = sqrt(BLOCK) / 1.2533  # standard deviation of values over that of a median of so many Gaussian ones
+_RATE_AT_ZERO, _RATE_DECAY = 0.15, 0.7  # measured: `benchmarks/calibration.py`
+SCORES = [[float(ndtri((rank + 0.5) / (n + 1))) for rank in range(n + 1)] for n in range(BLOCK * MOST_BLOCKS + 1)]
+"""Normal scores of the ranks among n values."""
+
+
+class Setback(NamedTuple):
+    """The sum and what it is measured against, in oriented values: high is bad.
+
+    Attributes:
+        block: The values that make up the next block of 8.
+        recent: The last blocks, oldest value first; at most 11 of them.
+        medians: The medians of the last blocks; at most 32.
+        seen: Number of blocks.
+        reference: The values to rank among, ascending; empty while there are too few.
+        dependence: How many times less than an independent one a value is worth.
+        total: The cumulative sum.
+        since: Step at which the sum left zero.
+        points: Number of values since then.
+        before: Level before that: median of the reference.
+        noise: Standard deviation of the reference.
+        alarmed: Whether an alarm has been raised that is not over.
+        first: Level when it was raised: median of the last 8 values.
+        level: Median of the last block since then.
+        last_step: Last step of the last block that was not back.
+        peak: Median of the worst block since then.
+        peak_step: Last step of that.
+        since_peak: Number of blocks after that.
+    """
+
+    block: tuple[float, ...] = ()
+    recent: tuple[float, ...] = ()
+    medians: tuple[float, ...] = ()
+    seen: int = 0
+    reference: tuple[float, ...] = ()
+    dependence: float = 1.0
+    total: float = 0.0
+    since: int = 0
+    points: int = 0
+    before: float = 0.0
+    noise: float = inf
+    alarmed: bool = False
+    first: float = -inf
+    level: float = -inf
+    last_step: int = 0
+    peak: float = -inf
+    peak_step: int = 0
+    since_peak: int = 0
+
+    @property
+    def has_returned(self) -> bool:
+        """Whether the values are back where they were."""
+        return self.level < self.before + self.noise
+
+    @property
+    def was_slight(self) -> bool:
+        """Whether it came to nothing: the values are back, and no block of them was far off."""
+        return self.has_returned and self.peak < self.before + _SLIGHT * self.noise
+
+
+def threshold(alarm_rate: float) -> float:
+    """The sum beyond which an alarm is raised: stationary noise does so at about half of ``alarm_rate``, or less."""
+    return log(_RATE_AT_ZERO / alarm_rate) / _RATE_DECAY
+
+
+def followed(setback: Setback, step: int, value: float, limit: float) -> Setback:
+    """The state after one more accepted value; ``limit`` is the `threshold`."""
+    _, recent, medians, seen, reference, dependence, total, since, points = setback[:9]
+    if reference:
+        if total == 0.0:
+            since, points = step, 0
+        total = total + _score(reference, value) / dependence - ALLOWANCE
+        total = min(total, HIGHEST * limit) if total > 0.0 else 0.0
+        points += 1
+    block = (*setback.block, value)
+    after = Setback(block, recent, medians, seen, reference, dependence, total, since, points, *setback[9:])
+    if total > limit and not setback.alarmed:
+        last = (recent + block)[-2 * BLOCK :]
+        if is_visible(last, setback.before, setback.noise):
+            level = middle_of(last[-BLOCK:])
+            after = after._replace(
+                alarmed=True, first=level, level=level, last_step=step, peak=level, peak_step=step, since_peak=0
+            )
+    return after if len(block) < BLOCK else _with_block(after, step)
+
+
+def over(setback: Setback, limit: float) -> bool:
+    """Whether a setback that raised the alarm has ended: the values are back, or have found a new level."""
+    return setback.alarmed and (setback.total < _OVER * limit or setback.since_peak >= _SETTLED_BLOCKS)
+
+
+def is_visible(last: tuple[float, ...], before: float, noise: float) -> bool:
+    """Whether the last 8 of the last 16 values are above where they were by more than noise, then and now."""
+    moves = middle_of(tuple(map(abs, map(sub, last[1:], last))))
+    return middle_of(last[-BLOCK:]) > before + _VISIBLE * max(noise, moves * _MOVE_TO_SD)
+
+
+def medians_kept(seen: int) -> int:
+    """How many medians are kept once there are ``seen`` blocks."""
+    return min(max(seen // 2, 4), MEDIANS)
+
+
+def _with_block(setback: Setback, step: int) -> Setback:
+    block = setback.block
+    recent = (setback.recent + block)[-BLOCK * (MOST_BLOCKS + 1) :]
+    level = middle_of(block)
+    seen = setback.seen + 1
+    medians = (*setback.medians, level)[-medians_kept(seen) :]
+    after = Setback((), recent, medians, seen, *setback[4:])
+    if setback.alarmed:
+        after = after._replace(level=level, since_peak=setback.since_peak + 1)
+        if not after.has_returned:
+            after = after._replace(last_step=step)
+        return after._replace(peak=level, peak_step=step, since_peak=0) if level > setback.peak else after
+    if seen <= FEWEST_BLOCKS:
+        return after
+    reference = tuple(sorted(recent[:-BLOCK]))
+    before, noise = middle_and_scale(reference, FLOAT32_ROUNDING * max(-reference[0], reference[-1]) + TINY)
+    dependence = _dependence(recent, medians, noise)
+    total, since, points = setback[6:9]
+    return Setback((), recent, medians, seen, reference, dependence, total, since, points, before, noise, *setback[11:])
+
+
+def _score(reference: tuple[float, ...], value: float) -> float:
+    """Normal score of the rank of a value; the mean over its ties."""
+    low = bisect_left(reference, value)
+    scores = SCORES[len(reference)]
+    return 0.5 * (scores[low] + scores[bisect_right(reference, value, low)])
+
+
+def _dependence(recent: tuple[float, ...], medians: tuple[float, ...], noise: float) -> float:
+    later = recent[-len(medians) * BLOCK :]  # the descent of the first steps says little about the noise
+    _, single = middle_and_scale(sorted(map(sub, later[1:], later)), 1e-3 * noise)
+    changes = tuple(map(sub, medians[1:], medians))
+    descent, per_value = min(middle_of(changes), 0.0), MEDIAN_WIDTH / single
+    widths = [min(abs(change - descent) * per_value, MOST_DEPENDENT) for change in changes]
+    return worth_less(sum(map(mul, widths, widths)), len(widths))
+
+
+def worth_less(squares: float, n: int) -> float:
+    """The dependence, from the sum of ``n`` squared changes of medians in units of what independent values give."""
+    return max(1.0, sqrt((PRIOR_BLOCKS + squares) / (PRIOR_BLOCKS + n)))

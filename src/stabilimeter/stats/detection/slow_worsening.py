@@ -1,0 +1,125 @@
+"""Worsening that no single value shows, watched in three ways at once.
+
+`setback.py` finds a turn for the worse within some ten values, `drift.py` a rise too slow for that, and
+`lost_ground.py` a level far worse than anything at the beginning. One incident at a time: while a setback lasts,
+the others wait, and whatever ends lets all three begin anew.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stabilimeter.stats.detection import drift, lost_ground, setback, setback_stretch
+from stabilimeter.stats.detection.drift import Drift
+from stabilimeter.stats.detection.episode import Rule, turned, worse_than_start, worsening
+from stabilimeter.stats.detection.lost_ground import Ground
+from stabilimeter.stats.detection.setback import Setback
+from stabilimeter.stats.detection.window import Window
+from stabilimeter.stats.incident import Incident
+
+
+class Slow(NamedTuple):
+    """What is known of slow worsening.
+
+    Attributes:
+        drift: Slow change of the accepted values.
+        ground: The accepted values beside those at the beginning.
+        setback: The accepted values beside those just before.
+    """
+
+    drift: Drift = Drift()
+    ground: Ground = Ground()
+    setback: Setback = Setback()
+
+
+def followed(
+    rule: Rule, slow: Slow, step: int, value: float, scale: float, window: Window
+) -> tuple[Slow, Incident | None]:
+    """The state after one more accepted value, and the incident that is over with it, if any.
+
+    Args:
+        rule: The rule.
+        slow: The state before.
+        step: Step of the value.
+        value: The value as judged.
+        scale: Noise of single values there.
+        window: The accepted values, this one included.
+    """
+    limit = setback.threshold(rule.alarm_rate)
+    back = setback.followed(slow.setback, step, value, limit)
+    if setback.over(back, limit):
+        return Slow(), None if back.was_slight else turned(rule, back, window)
+    if back.alarmed:
+        return slow._replace(setback=back), None
+    rising = drift.followed(slow.drift, step, value)
+    ground = lost_ground.followed(slow.ground, step, value)
+    alarm = None if rising.block else drift.alarm(rising, scale)
+    if alarm is not None and drift.over(alarm):
+        return Slow(), worsening(rule, alarm, scale)
+    if lost_ground.over(ground):
+        return Slow(), worse_than_start(rule, ground)
+    return Slow(rising, ground, back), None
+
+
+def passed(
+    rule: Rule, slow: Slow, steps: Sequence[int], values: Sequence[float], scales: NDArray[np.float64]
+) -> tuple[int, Slow]:
+    """The number of values before a setback begins or anything is over (all, if nothing is), and the state after those.
+
+    The same as `followed`, value by value.
+
+    Args:
+        rule: The rule.
+        slow: The state before.
+        steps: Step of each value.
+        values: Accepted values as judged.
+        scales: Noise of single values at each.
+    """
+    limit = setback.threshold(rule.alarm_rate)
+    count, back = setback_stretch.passed(slow.setback, steps, values, limit)
+    if slow.setback.alarmed:
+        return count, slow._replace(setback=back)
+    fewer, rising, ground = _passed(slow, steps[:count], values[:count], scales)
+    if fewer < count:
+        _, back = setback_stretch.passed(slow.setback, steps[:fewer], values[:fewer], limit)
+    return fewer, Slow(rising, ground, back)
+
+
+def going_on(rule: Rule, slow: Slow, scale: float, window: Window) -> Incident | None:
+    """The incident that is not over, as it looks now."""
+    if slow.setback.alarmed:
+        return turned(rule, slow.setback, window)
+    rising = drift.alarm(slow.drift, scale)
+    return worse_than_start(rule, slow.ground) if rising is None else worsening(rule, rising, scale)
+
+
+def interrupted(slow: Slow) -> Slow:
+    """The state after a value that is not finite, with nothing going on."""
+    back = Setback() if slow.setback.alarmed else slow.setback
+    return Slow(ground=slow.ground._replace(block=(), onset_step=None), setback=back)
+
+
+def _passed(
+    slow: Slow, steps: Sequence[int], values: Sequence[float], scales: NDArray[np.float64]
+) -> tuple[int, Drift, Ground]:
+    rising, ground = slow.drift, slow.ground
+    at = 0
+    while True:
+        complete = at + min(drift.FIRST_BLOCK - len(rising.block), lost_ground.POINTS - len(ground.block)) - 1
+        if at < min(complete, len(values)):
+            more = tuple(values[at:complete])
+            rising = Drift(
+                rising[0], rising.block + more, rising.block_step if rising.block else steps[at], *rising[3:]
+            )
+            ground_step = ground.block_step if ground.block else steps[at]
+            ground = Ground(ground[0], ground[1], ground.block + more, ground_step, *ground[4:])
+        if complete >= len(values):
+            return len(values), rising, ground
+        next_rising = drift.followed(rising, steps[complete], values[complete])
+        next_ground = lost_ground.followed(ground, steps[complete], values[complete])
+        alarm = None if next_rising.block else drift.alarm(next_rising, float(scales[complete]))
+        if (alarm is not None and drift.over(alarm)) or lost_ground.over(next_ground):
+            return complete, rising, ground
+        rising, ground, at = next_rising, next_ground, complete + 1

@@ -1,0 +1,59 @@
+import pytest
+
+from stabilimeter.callbacks.guard.ladder import Budget, Ladder, Rung, climbed
+
+
+def answers(budget, steps, ladder=None, **seen):
+    ladder, found = ladder or Ladder(), []
+    for step in steps:
+        ladder, rung = climbed(ladder, budget, step, **{"loss_is_bad": True, "finite": True, **seen})
+        found.append(rung.value)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("highest", "expected"),
+    [
+        ("warn", ["warn"] * 8),
+        ("skip", ["skip", "skip", "warn", "warn", "warn", "warn", "warn", "warn"]),
+        ("rollback", ["skip", "skip", "rollback", "skip", "skip", "warn", "warn", "warn"]),
+        ("stop", ["skip", "skip", "rollback", "skip", "skip", "stop", "stop", "stop"]),
+    ],
+)
+def test_the_ladder_is_climbed_as_far_as_allowed(highest, expected):
+    assert answers(Budget(Rung(highest), 2, 1, 100), range(8)) == expected
+
+
+def test_a_non_finite_step_is_never_let_through_beyond_warn():
+    assert answers(Budget(Rung.SKIP, 1, 0, 100), range(4), finite=False) == ["skip"] * 4
+    assert answers(Budget(Rung.ROLLBACK, 1, 1, 100), range(5), finite=False) == [
+        "skip", "rollback", "skip", "skip", "skip"
+    ]  # fmt: skip
+
+
+def test_a_large_gradient_alone_never_leads_beyond_a_skip():
+    assert answers(Budget(Rung.STOP, 2, 1, 100), range(5), loss_is_bad=False) == [
+        "skip",
+        "skip",
+        "warn",
+        "warn",
+        "warn",
+    ]
+    assert answers(Budget(Rung.STOP, 0, 0, 100), [0], loss_is_bad=False, finite=False) == ["stop"]
+
+
+def test_skips_are_forgotten_after_the_cooldown():
+    budget = Budget(Rung.STOP, 2, 0, 100)
+    assert answers(budget, [0, 50, 100, 150, 200]) == ["skip"] * 5
+    assert answers(budget, [0, 50, 99]) == ["skip", "skip", "stop"]
+
+
+def test_rollbacks_are_counted_over_the_whole_run():
+    assert answers(Budget(Rung.STOP, 0, 2, 100), [0, 10_000, 20_000]) == ["rollback", "rollback", "stop"]
+
+
+def test_a_ladder_survives_a_checkpoint():
+    ladder = Ladder((3, 7), 2)
+    assert Ladder.from_plain(ladder.plain()) == ladder
+    budget = Budget(Rung.STOP, 3, 3, 100)
+    assert answers(budget, [9, 10, 11], ladder) == ["skip", "rollback", "skip"]
