@@ -75,7 +75,7 @@ main()
 
 def test_hydra_jobs_of_one_sweep_share_the_key_of_their_unresolved_config(tmp_path):
     program = tmp_path / "app.py"
-    program.write_text(textwrap.dedent(PROGRAM).format(tests=str(pathlib.Path(__file__).parent)))
+    program.write_text(textwrap.dedent(PROGRAM).format(tests=str(pathlib.Path(__file__).parents[1])))
     command = [sys.executable, program, "-m", "seed=0,1", "lr=0.1,0.2", f"hydra.sweep.dir={tmp_path}/sweep"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
