@@ -53,8 +53,8 @@ class CheckpointRegression(Callback):
 
     **Health**: when a checkpoint is saved, parameters and optimizer state, the last training loss and the monitored
     metric have to be finite. A sick checkpoint never overwrites a healthy one, and while the run is sick no healthy one
-    is deleted, whatever `ModelCheckpoint` is told; see `checkpoints/keeper.py`. ``stability/last_healthy.json`` names the
-    last healthy one.
+    is deleted, whatever `ModelCheckpoint` is told (see `checkpoints/keeper.py`). ``stability/last_healthy.json`` names
+    the last healthy one.
 
     All of it goes to ``<folder>/stability/checkpoints.jsonl``, a few numbers and sentences to the loggers (through
     `StabilityMonitor` if there is one). Weights and random states are those of a run without it.
