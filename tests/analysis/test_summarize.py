@@ -217,11 +217,11 @@ def test_groups_with_different_primary_metrics(build):
     assert "wmt: val_loss, speech: val/ctc_loss" in summary.notes[0]
 
 
-def test_progress_is_told_per_run(build):
+def test_progress_is_told_twice_per_run(build):
     told = []
     groups = [build.group([build.foreign(0), build.foreign(1)], "a"), build.group([build.foreign(0)], "b")]
     summarize(build.sweep(*groups), rng=np.random.default_rng(0), on_progress=lambda *done: told.append(done))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert told == [(done, 6) for done in range(1, 7)]
 
 
 def test_spike_rate_of_the_group_with_its_interval(build):

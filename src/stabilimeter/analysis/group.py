@@ -1,6 +1,6 @@
 """Everything about one group: runs that differ in the seed only."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +28,8 @@ from stabilimeter.records.sweep import RunGroup
 from stabilimeter.stats.stability import COMPONENTS, HalfPoints, stability_score
 
 UNFINISHED = (RunStatus.RUNNING, RunStatus.CANCELLED)
+PARTS = 2
+"""What is done of each run: its incidents, and then the rest, when those of the group are known."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class Options:
     half_points: HalfPoints
 
 
-def summarize_group(group: RunGroup, options: Options, on_run: Callable[[], None]) -> GroupSummary:
-    """Summary of one group; ``on_run`` is called after each run."""
+def summarize_group(group: RunGroup, options: Options, on_part: Callable[[], None]) -> GroupSummary:
+    """Summary of one group; ``on_part`` is called ``PARTS`` times for each run."""
     runs = group.runs
     primary = primary_of(runs, options.metric, options.mode)
     if options.target is not None and primary.mode is None:
@@ -53,7 +55,7 @@ def summarize_group(group: RunGroup, options: Options, on_run: Callable[[], None
         raise UnknownMetricError(f"group {group.label}: a target needs {missing}; give --metric TAG --mode min|max")
     roles = roles_in(runs)
     repeated = copies(runs, roles)
-    seeds = _gathered(runs, roles, primary, repeated, on_run)
+    seeds = _gathered(runs, roles, primary, repeated, on_part)
     finished = [k for k, run in enumerate(runs) if k not in repeated and run.status not in UNFINISHED]
     found = failure_reasons(
         [seeds[k] for k in finished], target=options.target, expect_progress=options.expect_progress
@@ -78,7 +80,7 @@ def summarize_group(group: RunGroup, options: Options, on_run: Callable[[], None
             checkpoints=run_checkpoints(run),
             monitor_cost=None if run.manifest is None else run.manifest.monitor_cost,
         )
-        for k, run in enumerate(runs)
+        for k, run in enumerate(_counted(runs, on_part))
     )
     bands, inexact = bands_of([seed for k, seed in enumerate(seeds) if k not in repeated])
     metrics = _group_metrics([summaries[k] for k in finished], modes, options)
@@ -117,18 +119,24 @@ def summarize_group(group: RunGroup, options: Options, on_run: Callable[[], None
 
 
 def _gathered(
-    runs: Sequence[Run], roles: Roles, primary: Primary, repeated: Collection[int], on_run: Callable[[], None]
+    runs: Sequence[Run], roles: Roles, primary: Primary, repeated: Collection[int], on_part: Callable[[], None]
 ) -> list[Evidence]:
     """Every run with its incidents; copies neither make an incident shared nor are charged for one."""
     seeds = []
-    for run in runs:
+    for run in _counted(runs, on_part):
         seed = Evidence(run, roles, primary)
         seeds.append(replace(seed, incidents=incidents_of(seed)))
-        on_run()
     counted = [k for k in range(len(runs)) if k not in repeated]
     for k, seed in zip(counted, with_shared_marked([seeds[k] for k in counted]), strict=True):
         seeds[k] = seed
     return seeds
+
+
+def _counted(runs: Sequence[Run], on_part: Callable[[], None]) -> Iterator[Run]:
+    """The runs; ``on_part`` is called whenever the caller is done with one."""
+    for run in runs:
+        yield run
+        on_part()
 
 
 def _stability(survivors: Sequence[Evidence], n_failed: int, scales: Scales, half_points: HalfPoints) -> Stability:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stabilimeter.analysis.group import Options, summarize_group
+from stabilimeter.analysis.group import PARTS, Options, summarize_group
 from stabilimeter.analysis.primary import check_metric
 from stabilimeter.analysis.summary import GroupSummary, Summary
 from stabilimeter.records.sweep import Sweep
@@ -39,7 +39,8 @@ def summarize(
         expect_progress: False where the training loss need not fall (GANs, reinforcement learning, fine-tuning): then
             no seed fails for lack of progress.
         half_points: What earns half marks in the stability score; default: the published conventions.
-        on_progress: Called with the number of runs done and their total.
+        on_progress: Called with how much is done and how much there is: two parts of each run, its incidents and then,
+            when those of all its group are known, the rest.
 
     Raises:
         UnknownMetricError: if no run has ``metric``, or a target is given for a group without a primary metric whose
@@ -63,13 +64,13 @@ def summarize(
         half_points=half_points or HalfPoints(),
     )
     done = itertools.count(1)
-    total = sum(len(group.runs) for group in sweep.groups)
+    total = PARTS * sum(len(group.runs) for group in sweep.groups)
 
-    def on_run() -> None:
+    def on_part() -> None:
         if on_progress is not None:
             on_progress(next(done), total)
 
-    groups = [summarize_group(group, options, on_run) for group in sweep.groups]
+    groups = [summarize_group(group, options, on_part) for group in sweep.groups]
     return joined(sweep, groups, options.half_points)
 
 
