@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,16 +53,27 @@ def autocorrelation_time(values: NDArray[np.float64]) -> float:
     >>> autocorrelation_time(np.where(np.arange(400) % 2, 1.0, -1.0))
     1.0
     """
+    return _noise_of(values).correlated
+
+
+class _Noise(NamedTuple):
+    """Noise of a series around its trend: its standard deviation, and its `autocorrelation_time`."""
+
+    sd: float
+    correlated: float
+
+
+def _noise_of(values: NDArray[np.float64]) -> _Noise:
     residuals = detrended(values)
-    sd = noise_sd(values)
+    sd = noise_sd(values, residuals)
     if residuals.size < 5 or not sd > 0:
-        return 1.0
+        return _Noise(sd, 1.0)
     clipped = np.clip(residuals, -3 * sd, 3 * sd)
     clipped = clipped - clipped.mean()
     power = float(clipped @ clipped)
     rho = float(clipped[1:] @ clipped[:-1]) / power if power > 0 else 0.0
     rho = min(max(rho, 0.0), 0.98)
-    return (1 + rho) / (1 - rho)
+    return _Noise(sd, (1 + rho) / (1 - rho))
 
 
 def level_of(part: NDArray[np.float64], whole: NDArray[np.float64]) -> Level:
@@ -78,9 +90,13 @@ def level_of(part: NDArray[np.float64], whole: NDArray[np.float64]) -> Level:
     >>> round(level_of(noise[:100], noise).se, 2)
     0.13
     """
-    independent = max(1.0, part.size / autocorrelation_time(whole))
+    return _level(part, _noise_of(whole))
+
+
+def _level(part: NDArray[np.float64], noise: _Noise) -> Level:
+    independent = max(1.0, part.size / noise.correlated)
     correction = _MEDIAN_SE if part.size > 2 else 1.0  # the median of one or two values is their mean
-    return Level(float(np.median(part)), correction * noise_sd(whole) / math.sqrt(independent))
+    return Level(float(np.median(part)), correction * noise.sd / math.sqrt(independent))
 
 
 def initial_level(values: NDArray[np.float64], *, evaluations: bool = False) -> Level:
@@ -102,8 +118,7 @@ def initial_level(values: NDArray[np.float64], *, evaluations: bool = False) -> 
     finite = _finite(values)
     if finite.size == 0:
         return Level(math.nan, math.nan)
-    size = 1 if evaluations else max(1, math.ceil(INITIAL_SHARE * finite.size))
-    return level_of(finite[:size], finite)
+    return level_of(_start(finite, evaluations=evaluations), finite)
 
 
 def final_level(values: NDArray[np.float64]) -> Level:
@@ -121,7 +136,15 @@ def final_level(values: NDArray[np.float64]) -> Level:
     finite = _finite(values)
     if finite.size == 0:
         return Level(math.nan, math.nan)
-    return level_of(finite[-max(1, math.ceil(FINAL_SHARE * finite.size)) :], finite)
+    return level_of(_end(finite), finite)
+
+
+def _start(finite: NDArray[np.float64], *, evaluations: bool) -> NDArray[np.float64]:
+    return finite[: 1 if evaluations else max(1, math.ceil(INITIAL_SHARE * finite.size))]
+
+
+def _end(finite: NDArray[np.float64]) -> NDArray[np.float64]:
+    return finite[-max(1, math.ceil(FINAL_SHARE * finite.size)) :]
 
 
 def improvement(values: NDArray[np.float64], *, evaluations: bool = False) -> Level:
@@ -134,7 +157,11 @@ def improvement(values: NDArray[np.float64], *, evaluations: bool = False) -> Le
     >>> improvement(np.linspace(10.0, 0.0, 101)).value
     9.7
     """
-    first, last = initial_level(values, evaluations=evaluations), final_level(values)
+    finite = _finite(values)
+    if finite.size == 0:
+        return Level(math.nan, math.nan)
+    noise = _noise_of(finite)
+    first, last = _level(_start(finite, evaluations=evaluations), noise), _level(_end(finite), noise)
     return Level(first.value - last.value, math.hypot(first.se, last.se))
 
 
@@ -149,7 +176,7 @@ def lasting_improvement(values: NDArray[np.float64], *, evaluations: bool = Fals
     0.199...
     """
     drop, finite = improvement(values, evaluations=evaluations), _finite(values)
-    return Level(min(drop.value, float(finite[0]) - final_level(finite).value), drop.se) if finite.size else drop
+    return Level(min(drop.value, float(finite[0] - np.median(_end(finite)))), drop.se) if finite.size else drop
 
 
 def yardstick(series: Iterable[NDArray[np.float64]], *, evaluations: bool = False) -> Level:

@@ -58,13 +58,10 @@ def detrended_noise(values: NDArray[np.float64]) -> float:
     >>> round(detrended_noise(falling + np.where(np.arange(200) % 2, 0.1, -0.1)), 3)
     0.119
     """
-    residuals = detrended(values)
-    if residuals.size < 5:
-        return math.nan
-    return float(MAD_TO_SD * np.median(np.abs(residuals - np.median(residuals))))
+    return _spread(detrended(values))
 
 
-def noise_sd(values: NDArray[np.float64]) -> float:
+def noise_sd(values: NDArray[np.float64], residuals: NDArray[np.float64] | None = None) -> float:
     """Noise for standard errors and thresholds: never too small on a short series.
 
     The larger of `detrended_noise` and ``1.4826 * median|y[t-1] - 2 y[t] + y[t+1]| / sqrt(6)``. A curve that falls
@@ -74,6 +71,7 @@ def noise_sd(values: NDArray[np.float64]) -> float:
 
     Args:
         values: One series in order of steps, shape ``(n,)``; non-finite values are left out.
+        residuals: What `detrended` leaves of it, where that is known already.
 
     Returns:
         The noise in the unit of ``values``; NaN for fewer than 5 finite values.
@@ -86,4 +84,10 @@ def noise_sd(values: NDArray[np.float64]) -> float:
     if finite.size < 5:
         return math.nan
     second = MAD_TO_SD * float(np.median(np.abs(np.diff(finite, 2)))) / math.sqrt(6)
-    return max(detrended_noise(finite), second)
+    return max(_spread(detrended(finite) if residuals is None else residuals), second)
+
+
+def _spread(residuals: NDArray[np.float64]) -> float:
+    if residuals.size < 5:
+        return math.nan
+    return float(MAD_TO_SD * np.median(np.abs(residuals - np.median(residuals))))
