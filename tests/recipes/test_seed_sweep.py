@@ -85,13 +85,14 @@ def test_bit_identical_seeds_are_reported_not_averaged(groups):
     assert not any("bit for bit" in note for note in groups["heeding"]["notes"])
 
 
-def test_records_hold_seed_config_and_one_group_key_even_for_a_run_that_never_trained(folder):
+def test_records_hold_seed_config_and_one_group_key_even_for_a_run_that_never_trained(sweep, folder):
     manifests = {name: read_run(path).manifest for name, path in runs_by_name(folder).items()}
     assert [manifests[f"heeding/seed={seed}"].seed for seed in range(4)] == [0, 1, 2, 3]
     assert len({manifests[f"heeding/seed={seed}"].group for seed in range(4)}) == 1
     assert manifests["heeding/seed=0"].group != manifests["ignoring/seed=0"].group
     assert manifests["heeding/seed=2"].config["model"] == {"_target_": "my_project.Line", "ignore_seed": False}
     assert manifests["heeding/seed=0"].config == {**manifests["heeding/seed=2"].config, "seed": 0} | {
+        "seeds": {"init": 0, "split": None},
         "trainer": manifests["heeding/seed=0"].config["trainer"]
     }
     assert manifests["heeding/seed=0"].planned_steps == 60

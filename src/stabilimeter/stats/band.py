@@ -52,6 +52,7 @@ def band_across_seeds(series: Aligned, level: float = 0.95, max_points: int = MA
         level: Confidence level of the limits, in (0, 1).
         max_points: Largest number of steps of the band; the first and the last step are kept.
 
+    >>> from stabilimeter.stats.alignment import aligned
     >>> steps = np.arange(3)
     >>> band = band_across_seeds(aligned([steps] * 3, [np.array([1.0, 2.0, np.nan]) + shift for shift in (0, 1, 2)]))
     >>> band.n.tolist(), band.mean.tolist(), band.min.tolist(), band.max.tolist()

@@ -61,6 +61,8 @@ def common_outliers(seeds: Seeds) -> list[CommonOutlier]:
     Args:
         seeds: Values oriented so that lower is better, NaN where a seed has no value.
 
+    >>> from types import SimpleNamespace
+    >>> from stabilimeter.stats.alignment import OnAxis, common_axis
     >>> values = np.sin(np.arange(4000.0) ** 2).reshape(4, 1000)
     >>> values[:, 300] += 20  # all seeds
     >>> values[0, 700] += 20  # one seed
