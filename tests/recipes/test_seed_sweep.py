@@ -93,7 +93,7 @@ def test_records_hold_seed_config_and_one_group_key_even_for_a_run_that_never_tr
     assert manifests["heeding/seed=2"].config["model"] == {"_target_": "my_project.Line", "ignore_seed": False}
     assert manifests["heeding/seed=0"].config == {**manifests["heeding/seed=2"].config, "seed": 0} | {
         "seeds": {"init": 0, "split": None},
-        "trainer": manifests["heeding/seed=0"].config["trainer"]
+        "trainer": manifests["heeding/seed=0"].config["trainer"],
     }
     assert manifests["heeding/seed=0"].planned_steps == 60
 
