@@ -280,8 +280,8 @@ def test_settings_that_differ_are_told_apart_and_secrets_stay_secret(tmp_path):
             "logger": {"api_key": "hunter2"},
             "data_dir": "/x",
         }
-        write_run(tmp_path / "sweep", group, 0, config=config)
-        write_run(tmp_path / "sweep", group, 1, config=config)
+        for seed in range(2):
+            write_run(tmp_path / "sweep", group, seed, config={**config, "seeds": {"init": seed}})
     page = page_of(material_of(tmp_path / "sweep"))
     where = "configuration-and-environment"
     differing = page.tables[where, "Settings that tell the groups apart"]

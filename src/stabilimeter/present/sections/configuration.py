@@ -11,6 +11,7 @@ from stabilimeter.present.tables import notes
 from stabilimeter.present.wording import MISSING, count, listed, printable
 from stabilimeter.records.group_key import is_path_key, is_seed_key
 from stabilimeter.records.manifest import Manifest
+from stabilimeter.records.run import Run
 from stabilimeter.records.sweep import RunGroup
 
 MAX_SETTINGS = 80
@@ -89,13 +90,19 @@ def _environment(manifests: Sequence[Manifest]) -> Table:
 
 
 def _settings(group: RunGroup) -> dict[str, str]:
-    """The settings of a group: those of its first run, without seed and paths."""
-    for run in group.runs:
-        if run.manifest is not None and run.manifest.config:
-            return dict(_flat(run.manifest.config, ""))
-        if run.overrides is not None:
-            pairs = [text.partition("=") for text in run.overrides.others]
-            return {key: _shown(key, value) for key, _, value in pairs}
+    """The settings that all runs of a group share, without seed and paths."""
+    known = [own for run in group.runs if (own := _settings_of(run))]
+    return (
+        {key: value for key, value in known[0].items() if all(own.get(key) == value for own in known)} if known else {}
+    )
+
+
+def _settings_of(run: Run) -> dict[str, str]:
+    if run.manifest is not None and run.manifest.config:
+        return dict(_flat(run.manifest.config, ""))
+    if run.overrides is not None:
+        pairs = [text.partition("=") for text in run.overrides.others]
+        return {key: _shown(key, value) for key, _, value in pairs}
     return {}
 
 
