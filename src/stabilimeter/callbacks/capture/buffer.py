@@ -130,9 +130,13 @@ class Buffer:
         """The values of a column, shape (num_rows,), NaN where there is none."""
         if kinds == {TensorNorms}:
             return totals([value for value in column if isinstance(value, TensorNorms)])
-        absent = torch.full((), math.nan, device=self._device, dtype=self._dtype)
         found = [value.total() if isinstance(value, TensorNorms) else value for value in column]
-        return torch.stack([value.to(absent) if isinstance(value, Tensor) else absent for value in found])
+        of_kind = {(value.device, value.dtype) for value in found if isinstance(value, Tensor)}
+        device, dtype = of_kind.pop() if len(of_kind) == 1 else (self._device, self._dtype)
+        absent = torch.full((), math.nan, device=device, dtype=dtype)
+        if of_kind:
+            found = [value.to(absent) if isinstance(value, Tensor) else value for value in found]
+        return torch.stack([value if isinstance(value, Tensor) else absent for value in found])
 
 
 def _kind_of(vector: Tensor | TensorNorms) -> int:

@@ -7,6 +7,7 @@ itself is unchanged, bit for bit. Clipping that does not go through ``Trainer(gr
 """
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import torch
@@ -80,9 +81,8 @@ class ClipTap:
 def _norms(parameters: Sequence[Tensor]) -> ClipNorms:
     """``torch.nn.utils.get_total_norm``, by the same operations, and what it computes on the way."""
     gradients = [p.grad for p in parameters if p.grad is not None]
-    if len({(type(g), g.device, g.dtype, g.layout) for g in gradients}) > 1 or type(gradients[0]) is not Tensor:
-        return ClipNorms(torch.nn.utils.get_total_norm(gradients), parameters, None)
-    if gradients[0].layout is not torch.strided:
+    alike = len(set(map(attrgetter("device", "dtype", "layout"), gradients))) == 1
+    if not alike or set(map(type, gradients)) != {Tensor} or gradients[0].layout is not torch.strided:
         return ClipNorms(torch.nn.utils.get_total_norm(gradients), parameters, None)
     each = torch.stack(torch._foreach_norm(gradients, 2.0))
     return ClipNorms(torch.linalg.vector_norm(each, 2.0), parameters, each)

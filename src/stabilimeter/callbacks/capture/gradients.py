@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from operator import is_
 
 import torch
 from torch import Tensor
@@ -88,7 +89,7 @@ class Gradients:
         self._num_own = len(parameters)
         self._layers = layers
         self._arrangements: dict[tuple[bool, ...], _Arrangement] = {}
-        self._clipped: dict[tuple[int, ...], Order] = {}
+        self._clipped: tuple[Sequence[Tensor], Order] | None = None
 
     def norms(self) -> TensorNorms | None:
         """2-norm of each gradient present (this rank's share of it, if sharded); None if the optimizer has none."""
@@ -115,17 +116,13 @@ class Gradients:
 
         None if some of our gradients are not among them.
         """
-        ids = tuple(map(id, parameters))
-        order = self._clipped.get(ids)
-        if order is None:
-            place = {of: i for i, of in enumerate(ids)}
-            expected = {id(p) for p in self._parameters if p.grad is not None}
-            if expected != place.keys():
+        known = self._clipped
+        if known is None or len(known[0]) != len(parameters) or not all(map(is_, known[0], parameters)):
+            place = {id(p): i for i, p in enumerate(parameters)}
+            if {id(p) for p in self._parameters if p.grad is not None} != place.keys():
                 return None
-            if len(self._clipped) == _MOST_ARRANGEMENTS:
-                self._clipped.clear()
-            order = self._clipped[ids] = _order(self._layers, place, len(ids), len(ids))
-        return TensorNorms(norms, order)
+            known = self._clipped = (parameters, _order(self._layers, place, len(parameters), len(parameters)))
+        return TensorNorms(norms, known[1])
 
     def _arranged(self, present: tuple[bool, ...]) -> "_Arrangement":
         if len(self._arrangements) == _MOST_ARRANGEMENTS:
