@@ -29,10 +29,21 @@ def middles_and_scales(ranked: _Array, counts: NDArray[np.intp], roundings: _Arr
     low, middles, high = quantiles[..., 0], quantiles[..., 1], quantiles[..., 2]
     above = high - middles
     scales = 0.5 * (above + np.minimum(middles - low, 2.0 * above))
-    fine = (nearest[..., 0] != middles) & (nearest[..., 2] != middles) & (scales > roundings) & (scales < inf)
-    if not fine.all():
-        for *track, row in np.argwhere(~fine).tolist():
-            place = (*track, row)
-            kept = ranked[place][: counts[row]].tolist()
-            middles[place], scales[place] = middle_and_scale(kept, float(roundings[row]))
+    least, sizes = np.broadcast_to(roundings, scales.shape), np.broadcast_to(counts, scales.shape)
+    flat = (nearest[..., 0] == middles) | (nearest[..., 2] == middles) | (scales <= least)
+    if flat.any():
+        scales[flat] = np.maximum(least[flat], _deviations(ranked[flat], middles[flat], sizes[flat]))
+    known = scales < inf
+    if not known.all():  # the infinity behind a last value got into a quantile
+        for place in map(tuple, np.argwhere(~known).tolist()):
+            kept = ranked[place][: sizes[place]].tolist()
+            middles[place], scales[place] = middle_and_scale(kept, float(least[place]))
     return middles, scales
+
+
+def _deviations(ranked: _Array, middles: _Array, counts: NDArray[np.intp]) -> _Array:
+    """Root mean square distance from the middle, shape (rows,), summed one by one as `middle_and_scale` does."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        apart = np.where(np.arange(ranked.shape[1]) < counts[:, None], ranked - middles[:, None], 0.0)
+        totals = np.add.accumulate(apart * apart, axis=1)[:, -1]
+    return np.asarray(np.sqrt(totals / counts))
