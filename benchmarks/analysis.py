@@ -31,9 +31,9 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.util.tensor_util import make_ndarray
 
 from rounds import quartiles, seconds
-from stabilimeter.records import event_encoding
-from stabilimeter.records.event_decoding import read_event_file
-from stabilimeter.records.event_layouts import Layouts
+from stabilimeter.records.events import encoding
+from stabilimeter.records.events.decoding import read_event_file
+from stabilimeter.records.events.layouts import Layouts
 from stabilimeter.stats.intervals import bootstrap_t_interval
 from stabilimeter.stats.permutation import two_sample_test
 
@@ -184,15 +184,15 @@ def _not_installed(name: str) -> None:
 def _made_here(folder: Path, steps: int, rng: np.random.Generator) -> list[Path]:
     values = rng.normal(size=(steps, len(TAGS)))
     names = ("one-per-event", "with-evaluations", "as-tensors", "packed")
-    contents: dict[str, list[bytes]] = {name: [event_encoding.file_header(0.0)] for name in names}
+    contents: dict[str, list[bytes]] = {name: [encoding.file_header(0.0)] for name in names}
     for step, row in enumerate(values):
         for tag, value in zip(TAGS, row.tolist(), strict=True):
-            contents["one-per-event"].append(event_encoding.scalars_event(1e9 + step, step, {tag: value}))
+            contents["one-per-event"].append(encoding.scalars_event(1e9 + step, step, {tag: value}))
             contents["as-tensors"].append(_tensor_event(1e9 + step, step, tag, value))
         contents["with-evaluations"] += contents["one-per-event"][-len(TAGS) :]
         if step % 50 == 49:
-            contents["with-evaluations"].append(event_encoding.scalars_event(1e9 + step, step, {"test/score": row[0]}))
-        contents["packed"].append(event_encoding.scalars_event(1e9 + step, step, dict(zip(TAGS, row, strict=True))))
+            contents["with-evaluations"].append(encoding.scalars_event(1e9 + step, step, {"test/score": row[0]}))
+        contents["packed"].append(encoding.scalars_event(1e9 + step, step, dict(zip(TAGS, row, strict=True))))
     paths = []
     for name, content in contents.items():
         (folder / name).mkdir()
@@ -209,7 +209,7 @@ def _tensor_event(wall_time: float, step: int, tag: str, value: float) -> bytes:
     metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="scalars"))
     tensor = TensorProto(dtype="DT_FLOAT", tensor_content=np.float32(value).tobytes())
     message = Summary(value=[Summary.Value(tag=tag, tensor=tensor, metadata=metadata)])
-    return event_encoding.summary_event(wall_time, step, message.SerializeToString())
+    return encoding.summary_event(wall_time, step, message.SerializeToString())
 
 
 def _accumulated(path: Path) -> EventAccumulator:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stabilimeter.records.event_log import Points
+from stabilimeter.records.events.log import Points
 from stabilimeter.records.manifest import Manifest, RunStatus
 from stabilimeter.records.run import Run
 from stabilimeter.records.sweep import RunGroup, Sweep

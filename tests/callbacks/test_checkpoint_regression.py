@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from stabilimeter import CheckpointRegression, StabilityMonitor
 from stabilimeter.records.checkpoint_log import Comparison, ExampleChanges, read_checkpoints
-from stabilimeter.records.event_log import read_event_log
+from stabilimeter.records.events.log import read_event_log
 from stabilimeter.records.run import read_run
 from stabilimeter.stats.checkpoint_verdict import Verdict
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from stabilimeter import SeedSpread, StabilityMonitor, read_run
 from stabilimeter.callbacks.seeds.outliers import SeedOutliers
-from stabilimeter.records.event_log import read_event_log
+from stabilimeter.records.events.log import read_event_log
 from stabilimeter.records.manifest import RECORD_DIR, Manifest, RunStatus
 from stabilimeter.records.writer import RunWriter
 from stabilimeter.stats.incident import Incident, Kind

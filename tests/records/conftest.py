@@ -7,7 +7,7 @@ import pytest
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 
-from stabilimeter.records import event_encoding
+from stabilimeter.records.events import encoding
 
 
 @pytest.fixture
@@ -35,12 +35,12 @@ def event_file(tmp_path: Path) -> Callable[..., Path]:
     ) -> Path:
         path = tmp_path / folder / f"events.out.tfevents.{stamp:010d}.host.1.0"
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = [event_encoding.file_header(float(stamp))]
+        content = [encoding.file_header(float(stamp))]
         if start is not None:
-            content.append(event_encoding.session_start(float(stamp), start))
+            content.append(encoding.session_start(float(stamp), start))
         for step in sorted({step for points in series.values() for step in points}):
             content += [
-                event_encoding.scalars_event(float(stamp + step), step, {tag: points[step]})
+                encoding.scalars_event(float(stamp + step), step, {tag: points[step]})
                 for tag, points in series.items()
                 if step in points
             ]

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from stabilimeter import read_sweep
-from stabilimeter.records import event_encoding
+from stabilimeter.records.events import encoding
 from stabilimeter.records.record_error import RecordError
 
 STEPS = range(9)
-EVENTS = [event_encoding.scalars_event(1.0, step, {"a": 0.5, "b": 1e300}) for step in STEPS]
+EVENTS = [encoding.scalars_event(1.0, step, {"a": 0.5, "b": 1e300}) for step in STEPS]
 LOGS = {
-    "events": {"events.out.tfevents.1": b"".join([event_encoding.file_header(1.0), *EVENTS])},
+    "events": {"events.out.tfevents.1": b"".join([encoding.file_header(1.0), *EVENTS])},
     "csv": {"run.csv": "step,loss\n" + "".join(f"{step},1.5\n" for step in STEPS)},
     "jsonl": {"run.jsonl": "".join(json.dumps({"step": step, "v": {"x": 0.5}}) + "\n" for step in STEPS)},
     "trainer": {"trainer_state.json": json.dumps({"log_history": [{"step": step, "loss": 1.0} for step in STEPS]})},

@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from stabilimeter.records import event_encoding
-from stabilimeter.records.event_log import read_event_log
+from stabilimeter.records.events import encoding
+from stabilimeter.records.events.log import read_event_log
 from stabilimeter.records.record_error import RecordError
 from stabilimeter.records.run_tail import RunTail
 
@@ -80,9 +80,9 @@ def test_an_empty_folder_and_a_torn_start(tmp_path):
     assert not tail.read()
     assert not tail.log().scalars
     path = tmp_path / "events.out.tfevents.1"
-    path.write_bytes(event_encoding.file_header(1.0)[:9])
+    path.write_bytes(encoding.file_header(1.0)[:9])
     assert not tail.read()
-    path.write_bytes(event_encoding.file_header(1.0) + event_encoding.scalars_event(1.0, 3, {"loss": 2.0}))
+    path.write_bytes(encoding.file_header(1.0) + encoding.scalars_event(1.0, 3, {"loss": 2.0}))
     assert tail.read()
     assert tail.log().scalars["loss"].steps.tolist() == [3]
 

@@ -17,8 +17,8 @@ from stabilimeter.callbacks.recording.logger_blocks import without_the_own_one
 from stabilimeter.callbacks.recording.run_folder import run_folder
 from stabilimeter.callbacks.seeds.comparison import Beside, beside, compared_keys, scalars
 from stabilimeter.callbacks.seeds.outliers import KEY_PREFIX, SeedOutliers
-from stabilimeter.records.event_appender import EventAppender, append
-from stabilimeter.records.event_encoding import scalars_event
+from stabilimeter.records.events.appender import EventAppender, append
+from stabilimeter.records.events.encoding import scalars_event
 from stabilimeter.records.incident_log import INCIDENTS_FILE, incident_line
 from stabilimeter.records.manifest import MANIFEST_FILE, RECORD_DIR, read_manifest
 from stabilimeter.records.process import this_process

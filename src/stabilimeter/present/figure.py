@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stabilimeter.records.discovery import SUMMARY_DIR
-from stabilimeter.records.event_encoding import file_header, summary_event
+from stabilimeter.records.events.encoding import file_header, summary_event
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -32,7 +32,7 @@ from stabilimeter.present.table import Column, Table, markdown, row
 from stabilimeter.present.tables import sections
 from stabilimeter.present.wording import incident_in_words, printable
 from stabilimeter.records.discovery import SUMMARY_DIR
-from stabilimeter.records.event_encoding import file_header, scalar_block, scalars_event, summary_event, text_value
+from stabilimeter.records.events.encoding import file_header, scalar_block, scalars_event, summary_event, text_value
 
 CATEGORIES = {
     "range": ("Across seeds: mean, lowest to highest seed", ("mean", "min", "max")),

@@ -27,7 +27,7 @@ from urllib.parse import quote
 
 from stabilimeter.records.checkpoint_log import CHECKPOINTS_FILE
 from stabilimeter.records.csv_table import csv_header
-from stabilimeter.records.event_log import EVENT_FILE_MARK
+from stabilimeter.records.events.log import EVENT_FILE_MARK
 from stabilimeter.records.exported_runs import export_kind, exported_runs, why_unreadable
 from stabilimeter.records.incident_log import INCIDENTS_FILE
 from stabilimeter.records.jsonl_log import jsonl_step_key

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from stabilimeter.records.checkpoint_log import CHECKPOINTS_FILE, CheckpointLog, read_checkpoints
 from stabilimeter.records.csv_log import read_csv_log
 from stabilimeter.records.discovery import discover, significant_parts
-from stabilimeter.records.event_layouts import Layouts
-from stabilimeter.records.event_log import EventLog, read_event_log
+from stabilimeter.records.events.layouts import Layouts
+from stabilimeter.records.events.log import EventLog, read_event_log
 from stabilimeter.records.example_log import ExampleLog, read_examples
 from stabilimeter.records.hydra_overrides import overrides_of
 from stabilimeter.records.incident_log import INCIDENTS_FILE, read_incidents

@@ -5,7 +5,7 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
-from stabilimeter.records.event_log import EVENT_FILE_MARK
+from stabilimeter.records.events.log import EVENT_FILE_MARK
 from stabilimeter.records.manifest import RECORD_DIR
 from stabilimeter.records.scalar_log import ScalarLog
 

@@ -4,9 +4,9 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from stabilimeter.records.event_decoding import EventFile, Track, merged
-from stabilimeter.records.event_log import EVENT_FILE_MARK, EventLog, event_log, started
-from stabilimeter.records.event_tail import PIECE_BYTES, EventTail
+from stabilimeter.records.events.decoding import EventFile, Track, merged
+from stabilimeter.records.events.log import EVENT_FILE_MARK, EventLog, event_log, started
+from stabilimeter.records.events.tail import PIECE_BYTES, EventTail
 from stabilimeter.records.record_error import RecordError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from stabilimeter.records.discovery import discover, natural_key, significant_parts
-from stabilimeter.records.event_layouts import Layouts
+from stabilimeter.records.events.layouts import Layouts
 from stabilimeter.records.record_error import RecordError
 from stabilimeter.records.run import WHAT_IS_A_RUN, Run, own_label, run_from
 from stabilimeter.records.run_source import RunSource

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stabilimeter.records import event_encoding
-from stabilimeter.records.event_appender import EventAppender, append
+from stabilimeter.records.events import encoding
+from stabilimeter.records.events.appender import EventAppender, append
 from stabilimeter.records.incident_log import INCIDENTS_FILE, drop_incidents_from, incident_line, incident_text
 from stabilimeter.records.manifest import (
     MANIFEST_FILE,
@@ -126,7 +126,7 @@ class RunWriter:
         if step_array.min(initial=0) < 0:
             raise ValueError(f"steps must not be negative, got {step_array.min()}")
         if step_array.size and keys:
-            self._write(event_encoding.scalar_block(keys, step_array, value_array, times, mask))
+            self._write(encoding.scalar_block(keys, step_array, value_array, times, mask))
 
     def write_scalars(self, step: int, values: Mapping[str, float], wall_time: float | None = None) -> None:
         """Record ``values`` at one step, in one event (``wall_time`` in seconds since the epoch; None for now)."""
@@ -139,12 +139,12 @@ class RunWriter:
         vector = np.asarray(values, np.float64)
         if vector.ndim != 1 or step < 0:
             raise ValueError(f"a vector of shape (k,) and a step >= 0 are needed, got {vector.shape} and {step}")
-        self._write(event_encoding.summary_event(now, step, event_encoding.vector_value(key, vector)))
+        self._write(encoding.summary_event(now, step, encoding.vector_value(key, vector)))
 
     def write_text(self, key: str, step: int, text: str, wall_time: float | None = None) -> None:
         """Record a Markdown text at one step, for TensorBoard's text dashboard."""
         now = time.time() if wall_time is None else wall_time
-        self._write(event_encoding.summary_event(now, step, event_encoding.text_value(key, text)))
+        self._write(encoding.summary_event(now, step, encoding.text_value(key, text)))
 
     def write_incident(self, incident: Incident) -> None:
         """Record an incident, at once: in ``incidents.jsonl`` and as text for TensorBoard."""

@@ -21,7 +21,7 @@ from stabilimeter.records.checkpoint_log import (
     point_at_last_healthy,
     read_checkpoints,
 )
-from stabilimeter.records.event_appender import append
+from stabilimeter.records.events.appender import append
 from stabilimeter.records.manifest import RECORD_DIR
 from stabilimeter.stats.checkpoint_verdict import Verdict
 

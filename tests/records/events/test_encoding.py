@@ -6,7 +6,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.util.tensor_util import make_ndarray
 
-from stabilimeter.records import event_encoding
+from stabilimeter.records.events import encoding
 
 
 def tensorboard_events(tmp_path, content):
@@ -26,7 +26,7 @@ def test_a_block_is_one_event_per_step_with_every_value(tmp_path, rng):
     values = rng.normal(size=(len(steps), 3))
     values[2] = [np.nan, np.inf, -np.inf]
     times = 1.7e9 + rng.random(len(steps))
-    events = tensorboard_events(tmp_path, event_encoding.scalar_block(tags, steps, values, times))
+    events = tensorboard_events(tmp_path, encoding.scalar_block(tags, steps, values, times))
     assert [event.step for event in events] == steps.tolist()
     assert [event.wall_time for event in events] == times.tolist()
     assert all([value.tag for value in event.summary.value] == tags for event in events)
@@ -41,7 +41,7 @@ def test_what_was_not_logged_is_absent_and_nan_is_not(tmp_path, rng):
     logged[7] = False
     tags = list("abcde")
     steps = np.arange(100, 140)
-    events = tensorboard_events(tmp_path, event_encoding.scalar_block(tags, steps, values, steps * 1.0, logged))
+    events = tensorboard_events(tmp_path, encoding.scalar_block(tags, steps, values, steps * 1.0, logged))
     assert [event.step for event in events] == [step for step, row in zip(steps, logged, strict=True) if row.any()]
     for event in events:
         row = event.step - 100
@@ -54,7 +54,7 @@ def test_what_was_not_logged_is_absent_and_nan_is_not(tmp_path, rng):
 def test_a_number_beyond_float32_stays_finite(tmp_path):
     values = np.array([[1.0, 1e39], [2.0, np.inf]])
     first, second = tensorboard_events(
-        tmp_path, event_encoding.scalar_block(["a", "perplexity"], np.array([1, 2]), values, np.zeros(2))
+        tmp_path, encoding.scalar_block(["a", "perplexity"], np.array([1, 2]), values, np.zeros(2))
     )
     assert first.summary.value[0].simple_value == 1.0
     assert make_ndarray(first.summary.value[1].tensor).item() == 1e39
@@ -66,19 +66,19 @@ def test_a_number_beyond_float32_stays_finite(tmp_path):
     ("values", "dtype"), [([1.5, np.nan, np.inf], np.float32), ([1e300, 0.0], np.float64), ([], np.float32)]
 )
 def test_vectors_are_tensors_that_tensorboard_understands(tmp_path, values, dtype):
-    summary = event_encoding.vector_value("grad/layer_norms", np.array(values))
-    (event,) = tensorboard_events(tmp_path, event_encoding.summary_event(5.0, 3, summary))
+    summary = encoding.vector_value("grad/layer_norms", np.array(values))
+    (event,) = tensorboard_events(tmp_path, encoding.summary_event(5.0, 3, summary))
     array = make_ndarray(event.summary.value[0].tensor)
     assert array.dtype == dtype
     np.testing.assert_array_equal(array, values)
-    assert event.summary.value[0].metadata.plugin_data.plugin_name == event_encoding.VECTOR_PLUGIN
+    assert event.summary.value[0].metadata.plugin_data.plugin_name == encoding.VECTOR_PLUGIN
 
 
 def test_text_header_and_session_start(tmp_path):
     content = (
-        event_encoding.file_header(1.0)
-        + event_encoding.session_start(2.0, 300)
-        + event_encoding.summary_event(3.0, 7, event_encoding.text_value("incidents", "**spike** ä"))
+        encoding.file_header(1.0)
+        + encoding.session_start(2.0, 300)
+        + encoding.summary_event(3.0, 7, encoding.text_value("incidents", "**spike** ä"))
     )
     header, session, text = tensorboard_events(tmp_path, content)
     assert (header.file_version, header.wall_time) == ("brain.Event:2", 1.0)
@@ -91,10 +91,10 @@ def test_any_encoded_summary_can_be_framed(tmp_path):
     metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="custom_scalars"))
     tensor = TensorProto(dtype="DT_STRING", string_val=[b"layout"])
     summary = Summary(value=[Summary.Value(tag="custom_scalars__config__", metadata=metadata, tensor=tensor)])
-    (event,) = tensorboard_events(tmp_path, event_encoding.summary_event(0.0, 0, summary.SerializeToString()))
+    (event,) = tensorboard_events(tmp_path, encoding.summary_event(0.0, 0, summary.SerializeToString()))
     assert event.summary == summary
 
 
 @pytest.mark.parametrize("number", [0, 1, 127, 128, 300, 2**32, 2**63 - 1, -1])
 def test_varints_are_those_of_protocol_buffers(number):
-    assert b"\x10" + event_encoding.varint(number) == (Event(step=number).SerializeToString() or b"\x10\x00")
+    assert b"\x10" + encoding.varint(number) == (Event(step=number).SerializeToString() or b"\x10\x00")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stabilimeter.records.event_encoding import file_header, session_start
+from stabilimeter.records.events.encoding import file_header, session_start
 from stabilimeter.records.process import Process
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stabilimeter.records.event_decoding import EventFile, decode
-from stabilimeter.records.event_layouts import Layouts
+from stabilimeter.records.events.decoding import EventFile, decode
+from stabilimeter.records.events.layouts import Layouts
 from stabilimeter.records.record_error import RecordError
 
 PIECE_BYTES = 1 << 24

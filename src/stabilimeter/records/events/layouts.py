@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from stabilimeter.records.event_chunks import EventChunk
-from stabilimeter.records.event_columns import RowLayout
-from stabilimeter.records.event_frames import HEADER, OVERHEAD
-from stabilimeter.records.event_layout import Layout
+from stabilimeter.records.events.chunks import EventChunk
+from stabilimeter.records.events.columns import RowLayout
+from stabilimeter.records.events.frames import HEADER, OVERHEAD
+from stabilimeter.records.events.layout import Layout
 from stabilimeter.records.record_error import RecordError
 
 _BYTES = 1 << 24

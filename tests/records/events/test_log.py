@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from stabilimeter.records import event_encoding
-from stabilimeter.records.event_log import read_event_log
+from stabilimeter.records.events import encoding
+from stabilimeter.records.events.log import read_event_log
 from stabilimeter.records.record_error import RecordError
 
 
@@ -119,7 +119,7 @@ def test_a_mark_at_step_zero_starts_a_new_run(event_file):
 def test_a_step_logged_twice_counts_once_as_logged_last_and_is_told_if_it_differs(tmp_path):
     path = tmp_path / "events.out.tfevents.1"
     points_in_file = [(1, 1.0), (2, 2.0), (2, 2.0), (4, 4.0), (3, 3.0), (4, 5.0), (6, np.nan), (6, np.nan)]
-    path.write_bytes(b"".join(event_encoding.scalars_event(0.0, step, {"a": value}) for step, value in points_in_file))
+    path.write_bytes(b"".join(encoding.scalars_event(0.0, step, {"a": value}) for step, value in points_in_file))
     log = read_event_log([path])
     assert log.scalars["a"].steps.tolist() == [1, 2, 3, 4, 6]
     np.testing.assert_array_equal(log.scalars["a"].values, [1.0, 2.0, 3.0, 5.0, np.nan])
@@ -132,7 +132,7 @@ def test_a_torn_tail_is_told_with_its_place(event_file):
     path.write_bytes(content[:-5])
     log = read_event_log([path])
     assert points(log, "loss") == line(0, 9, 0)
-    last = len(content) - len(event_encoding.scalars_event(0.0, 9, {"loss": 1.0}))
+    last = len(content) - len(encoding.scalars_event(0.0, 9, {"loss": 1.0}))
     assert log.notes == (f"{path.name}: unfinished last event left out (byte {last}, {len(content) - 5 - last} bytes)",)
 
 
@@ -140,8 +140,8 @@ def test_a_vector_that_changes_its_length_is_refused_by_name(tmp_path):
     files = []
     for number, size in enumerate([3, 4]):
         files.append(tmp_path / f"events.out.tfevents.{number}")
-        value = event_encoding.vector_value("grad/layer_norms", np.ones(size))
-        files[-1].write_bytes(event_encoding.summary_event(0.0, number + 1, value))
+        value = encoding.vector_value("grad/layer_norms", np.ones(size))
+        files[-1].write_bytes(encoding.summary_event(0.0, number + 1, value))
     with pytest.raises(RecordError, match=r"vector 'grad/layer_norms' changes its length"):
         read_event_log(files)
 

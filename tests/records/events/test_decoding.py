@@ -8,8 +8,8 @@ from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 
-from stabilimeter.records import event_encoding, event_layouts
-from stabilimeter.records.event_decoding import read_event_file
+from stabilimeter.records.events import encoding, layouts
+from stabilimeter.records.events.decoding import read_event_file
 from stabilimeter.records.record_error import RecordError
 
 
@@ -45,7 +45,7 @@ def test_hand_made_bytes(tmp_path, frame):
 
 def test_equals_tensorboards_reader_on_a_log_of_every_shape(tmp_path, rng):
     """Tags of equal and different length, packed and single, steps of every width, NaN and infinities."""
-    content = [event_encoding.file_header(1.0)]
+    content = [encoding.file_header(1.0)]
     steps = np.unique(rng.integers(0, 2**22, 400))
     for number, step in enumerate(steps):
         values = rng.normal(size=6)
@@ -54,11 +54,11 @@ def test_equals_tensorboards_reader_on_a_log_of_every_shape(tmp_path, rng):
         logged = rng.random(6) < 0.7
         if number % 3:
             chosen = {tag: value for tag, value, here in zip(tags, values, logged, strict=True) if here}
-            content += [event_encoding.scalars_event(1.0 + step, step, {tag: value}) for tag, value in chosen.items()]
+            content += [encoding.scalars_event(1.0 + step, step, {tag: value}) for tag, value in chosen.items()]
         else:
-            content.append(event_encoding.scalar_block(tags, step[None], values[None], step[None] * 1.0, logged[None]))
+            content.append(encoding.scalar_block(tags, step[None], values[None], step[None] * 1.0, logged[None]))
         if number % 50 == 0:
-            content.append(event_encoding.summary_event(1.0, step, event_encoding.text_value("note", "x" * number)))
+            content.append(encoding.summary_event(1.0, step, encoding.text_value("note", "x" * number)))
     path = write(tmp_path, b"".join(content))
     reference = EventAccumulator(str(path), size_guidance={"tensors": 0, "scalars": 0})
     reference.Reload()
@@ -99,7 +99,7 @@ def test_scalars_stored_as_tensors(tmp_path, frame, tensor, value):
 
 def test_what_is_no_scalar_is_left_out(tmp_path, frame):
     content = [
-        event_encoding.file_header(1.0),
+        encoding.file_header(1.0),
         frame(tensor_event(1, "text", TensorProto(dtype="DT_STRING", string_val=[b"hello"]), "text")),
         frame(tensor_event(1, "matrix", TensorProto(dtype="DT_FLOAT", float_val=[1, 2], tensor_shape=_shape(2, 1)))),
         frame(
@@ -121,10 +121,7 @@ def _shape(*sizes):
 def test_vectors_of_ours_come_back(tmp_path, rng):
     values = rng.normal(size=(30, 4))
     values[3] = [np.nan, np.inf, 1e300, 0.0]
-    content = [
-        event_encoding.summary_event(0.0, step, event_encoding.vector_value("v", row))
-        for step, row in enumerate(values)
-    ]
+    content = [encoding.summary_event(0.0, step, encoding.vector_value("v", row)) for step, row in enumerate(values)]
     found = read_event_file(write(tmp_path, b"".join(content)))
     assert found.vectors["v"].steps.tolist() == list(range(30))
     expected = np.where(np.arange(30)[:, None] == 3, values, np.float32(np.clip(values, -1e9, 1e9)))
@@ -137,23 +134,23 @@ def test_a_thousand_tags_of_equal_length(tmp_path, rng):
     values = rng.normal(size=(7, 1000)).astype(np.float32)
     content = []
     for step, row in enumerate(values):
-        content += [event_encoding.scalars_event(0.0, step, {tag: row[number]}) for number, tag in enumerate(tags)]
+        content += [encoding.scalars_event(0.0, step, {tag: row[number]}) for number, tag in enumerate(tags)]
     found = read_event_file(write(tmp_path, b"".join(content)))
     assert set(found.scalars) == set(tags)
     np.testing.assert_array_equal(np.array([found.scalars[tag].values for tag in tags]).T, values)
 
 
 def test_large_images_between_scalars_cost_neither_memory_nor_minutes(tmp_path, rng, monkeypatch):
-    monkeypatch.setattr(event_layouts, "_BYTES", 10_000)
+    monkeypatch.setattr(layouts, "_BYTES", 10_000)
     content = []
     for step in range(6):
         picture = Summary.Image(height=1, encoded_image_string=rng.bytes(2_000_000 if step % 2 else 3000))
         content.append(
-            event_encoding.frame(
+            encoding.frame(
                 Event(step=step, summary=Summary(value=[Summary.Value(tag="i", image=picture)])).SerializeToString()
             )
         )
-        content.append(event_encoding.scalars_event(0.0, step, {"a": float(step), "b": 1.0}))
+        content.append(encoding.scalars_event(0.0, step, {"a": float(step), "b": 1.0}))
     assert scalars(read_event_file(write(tmp_path, b"".join(content))))["a"] == [
         (step, float(step)) for step in range(6)
     ]
@@ -176,10 +173,10 @@ def test_negative_and_missing_steps(tmp_path, frame):
 
 def test_any_flipped_bit_is_an_error_or_changes_nothing(tmp_path, rng):
     """Never silently different: the reason for checksums."""
-    content = event_encoding.file_header(1.0) + event_encoding.scalar_block(
+    content = encoding.file_header(1.0) + encoding.scalar_block(
         ["loss", "norm"], np.arange(12), rng.normal(size=(12, 2)), np.arange(12.0)
     )
-    content += event_encoding.summary_event(1.0, 12, event_encoding.vector_value("v", rng.normal(size=3)))
+    content += encoding.summary_event(1.0, 12, encoding.vector_value("v", rng.normal(size=3)))
     intact = read_event_file(write(tmp_path, content))
     for at in range(len(content)):
         flipped = bytearray(content)
@@ -192,10 +189,9 @@ def test_any_flipped_bit_is_an_error_or_changes_nothing(tmp_path, rng):
 
 def test_a_torn_tail_loses_the_last_event_only(tmp_path, rng):
     blocks = [
-        event_encoding.scalar_block(["loss"], np.array([step]), rng.normal(size=(1, 1)), np.array([1.0]))
-        for step in range(6)
+        encoding.scalar_block(["loss"], np.array([step]), rng.normal(size=(1, 1)), np.array([1.0])) for step in range(6)
     ]
-    header = event_encoding.file_header(1.0)
+    header = encoding.file_header(1.0)
     content = header + b"".join(blocks)
     for cut in range(len(content) + 1):
         found = read_event_file(write(tmp_path, content[:cut]))
@@ -220,7 +216,7 @@ def test_a_file_that_is_no_event_file_is_refused_with_its_name(tmp_path, content
 @pytest.mark.parametrize("event", [b"\x0a\x03abc", b"\x09\x00", b"\xff" * 12, b"\x2a\x7fshort"])
 def test_records_of_another_kind_are_refused_with_the_byte(tmp_path, frame, event):
     """A TFRecord of examples has right checksums, too."""
-    header = event_encoding.file_header(1.0)
+    header = encoding.file_header(1.0)
     with pytest.raises(RecordError, match=rf"record at byte {len(header)} is not a TensorBoard event"):
         read_event_file(write(tmp_path, header + frame(event)))
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stabilimeter.records.event_chunks import checked_events
-from stabilimeter.records.event_columns import Columns, Piece
-from stabilimeter.records.event_frames import find_frames
-from stabilimeter.records.event_layouts import Layouts
+from stabilimeter.records.events.chunks import checked_events
+from stabilimeter.records.events.columns import Columns, Piece
+from stabilimeter.records.events.frames import find_frames
+from stabilimeter.records.events.layouts import Layouts
 from stabilimeter.records.record_error import RecordError
 
 

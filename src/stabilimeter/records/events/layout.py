@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stabilimeter.records.event_encoding import VECTOR_PLUGIN
+from stabilimeter.records.events.encoding import VECTOR_PLUGIN
 
 _SESSION_START = 1
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5

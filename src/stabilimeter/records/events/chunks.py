@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stabilimeter.records.checksum import Checksums, crc32c, masked, varying_bits
-from stabilimeter.records.event_frames import HEADER, Frames, Pattern
+from stabilimeter.records.events.checksum import Checksums, crc32c, masked, varying_bits
+from stabilimeter.records.events.frames import HEADER, Frames, Pattern
 from stabilimeter.records.record_error import RecordError
 
 _CHUNK_ROWS = 8192

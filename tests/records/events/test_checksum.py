@@ -3,7 +3,7 @@ import pytest
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import crc32c as reference
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c as masked_reference
 
-from stabilimeter.records.checksum import Checksums, crc32c, masked, masked_rows, varying_bits
+from stabilimeter.records.events.checksum import Checksums, crc32c, masked, masked_rows, varying_bits
 
 
 @pytest.mark.parametrize("length", [0, 1, 3, 4, 5, 63, 64, 65, 127, 128, 129, 4095, 4096, 4097, 9001])

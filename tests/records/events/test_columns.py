@@ -1,17 +1,17 @@
 import numpy as np
 import pytest
 
-from stabilimeter.records import event_encoding
-from stabilimeter.records.event_columns import RowLayout
-from stabilimeter.records.event_layout import Layout
+from stabilimeter.records.events import encoding
+from stabilimeter.records.events.columns import RowLayout
+from stabilimeter.records.events.layout import Layout
 
 
 def events(step, *summaries):
-    return [event_encoding.event(1.0, step, event_encoding._field(5, summary)) for summary in summaries]
+    return [encoding.event(1.0, step, encoding._field(5, summary)) for summary in summaries]
 
 
 def one(tag, value):
-    return event_encoding.scalar_value(tag, value)
+    return encoding.scalar_value(tag, value)
 
 
 def layout_of(row_of_events):
@@ -60,7 +60,7 @@ def test_events_side_by_side_have_places_and_steps_of_their_own():
 def test_numbers_of_every_kind_side_by_side():
     """Two events that hold two scalars each, a number beyond float32, and a vector."""
     pair = events(9, one("a", 1.0) + one("b", 2.0), one("c", 3.0) + one("d", 1e300))
-    vector = events(9, event_encoding.vector_value("v", np.array([1.0, 2.0])))
+    vector = events(9, encoding.vector_value("v", np.array([1.0, 2.0])))
     row = [*pair, *vector]
     assert table(layout_of(row).pieces(rows_of(row), np.array([0]))) == {
         "a": [(0, 9, 1.0)], "b": [(0, 9, 2.0)], "c": [(1, 9, 3.0)], "d": [(1, 9, 1e300)], "v": [(2, 9, [1.0, 2.0])],
@@ -79,6 +79,6 @@ def test_rows_fit_that_differ_in_their_numbers_only():
 
 
 def test_session_starts():
-    mark = event_encoding.session_start(1.0, 40)[12:-4]
+    mark = encoding.session_start(1.0, 40)[12:-4]
     row = [*events(50, one("a", 1.0)), mark]
     assert list(layout_of(row).session_starts(rows_of(row), np.array([5]))) == [(6, 40)]

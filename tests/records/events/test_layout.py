@@ -5,7 +5,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 
-from stabilimeter.records.event_layout import Layout
+from stabilimeter.records.events.layout import Layout
 
 
 def row(step, *values):

@@ -1,13 +1,13 @@
 import pytest
 
-from stabilimeter.records import event_encoding
-from stabilimeter.records.event_decoding import read_event_file
-from stabilimeter.records.event_tail import EventTail
+from stabilimeter.records.events import encoding
+from stabilimeter.records.events.decoding import read_event_file
+from stabilimeter.records.events.tail import EventTail
 from stabilimeter.records.record_error import RecordError
 
 
 def events(start, stop, tags=("a", "loss")):
-    return [event_encoding.scalars_event(1.0, step, {tag: step + 0.5}) for step in range(start, stop) for tag in tags]
+    return [encoding.scalars_event(1.0, step, {tag: step + 0.5}) for step in range(start, stop) for tag in tags]
 
 
 def points(piece):
@@ -20,7 +20,7 @@ def points(piece):
 
 def test_pieces_add_up_to_the_whole_file(tmp_path, rng):
     """Grown byte by byte at random, torn at every look: each point comes once, at its place in the file."""
-    content = b"".join([event_encoding.file_header(1.0), *events(0, 60), event_encoding.session_start(1.0, 30)])
+    content = b"".join([encoding.file_header(1.0), *events(0, 60), encoding.session_start(1.0, 30)])
     path = tmp_path / "events.out.tfevents.1"
     path.touch()
     tail = EventTail(path)
@@ -49,8 +49,8 @@ def test_pieces_add_up_to_the_whole_file(tmp_path, rng):
 
 def test_reads_no_more_than_it_may(tmp_path):
     """Pieces of 1,000 bytes; an event of 5,000 is read all the same."""
-    content = [event_encoding.file_header(1.0), *events(0, 50)]
-    content.append(event_encoding.summary_event(1.0, 50, event_encoding.text_value("note", "x" * 5000)))
+    content = [encoding.file_header(1.0), *events(0, 50)]
+    content.append(encoding.summary_event(1.0, 50, encoding.text_value("note", "x" * 5000)))
     path = tmp_path / "events.out.tfevents.1"
     path.write_bytes(b"".join([*content, *events(51, 60)]))
     tail = EventTail(path)
@@ -71,7 +71,7 @@ def test_reads_no_more_than_it_may(tmp_path):
 @pytest.mark.parametrize("way", ["another file", "the same file, longer", "the same file, shorter", "emptied"])
 def test_a_replaced_file_starts_anew(tmp_path, way):
     path = tmp_path / "events.out.tfevents.1"
-    path.write_bytes(b"".join([event_encoding.file_header(1.0), *events(0, 10)]))
+    path.write_bytes(b"".join([encoding.file_header(1.0), *events(0, 10)]))
     tail = EventTail(path)
     assert tail.read().is_first
     if way == "another file":
@@ -84,14 +84,14 @@ def test_a_replaced_file_starts_anew(tmp_path, way):
         expected = []
     else:
         expected = list(range(5, 30 if "longer" in way else 8))
-        path.write_bytes(b"".join([event_encoding.file_header(2.0), *events(5, expected[-1] + 1)]))
+        path.write_bytes(b"".join([encoding.file_header(2.0), *events(5, expected[-1] + 1)]))
     piece = tail.read()
     assert piece.is_first
     assert [step for _, step, _ in points(piece).get("a", [])] == expected
 
 
 def test_a_corrupt_event_is_named_by_its_place_in_the_file_and_tried_again(tmp_path):
-    start = b"".join([event_encoding.file_header(1.0), *events(0, 10)])
+    start = b"".join([encoding.file_header(1.0), *events(0, 10)])
     path = tmp_path / "events.out.tfevents.1"
     path.write_bytes(start)
     tail = EventTail(path)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stabilimeter.records.checksum import crc32c, masked, masked_rows
+from stabilimeter.records.events.checksum import crc32c, masked, masked_rows
 
 VECTOR_PLUGIN = "stabilimeter"
 """Plugin name under which vectors are stored; TensorBoard's own dashboards leave them alone."""

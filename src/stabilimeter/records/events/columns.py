@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stabilimeter.records.event_chunks import unaligned
-from stabilimeter.records.event_layout import Layout, Number
+from stabilimeter.records.events.chunks import unaligned
+from stabilimeter.records.events.layout import Layout, Number
 
 _STEP_BITS = 7
 """A byte of a varint holds so many; the highest bit says whether another follows."""

@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stabilimeter.records.event_decoding import EventFile, Track, read_event_file
-from stabilimeter.records.event_layouts import Layouts
+from stabilimeter.records.events.decoding import EventFile, Track, read_event_file
+from stabilimeter.records.events.layouts import Layouts
 from stabilimeter.records.points import Points, points_in_order, replaced_note
 from stabilimeter.records.record_error import RecordError
 

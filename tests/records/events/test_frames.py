@@ -3,9 +3,9 @@ import struct
 import numpy as np
 import pytest
 
-from stabilimeter.records import event_encoding
-from stabilimeter.records.event_chunks import checked_events
-from stabilimeter.records.event_frames import find_frames
+from stabilimeter.records.events import encoding
+from stabilimeter.records.events.chunks import checked_events
+from stabilimeter.records.events.frames import find_frames
 from stabilimeter.records.record_error import RecordError
 
 
@@ -81,7 +81,7 @@ PATTERNS = [
 @pytest.mark.parametrize("name", PATTERNS)
 def test_every_frame_is_found_and_every_event_comes_back_once(rng, name):
     events = [rng.bytes(length) for length in pattern(name, rng)]
-    content = b"".join(event_encoding.frame(event) for event in events)
+    content = b"".join(encoding.frame(event) for event in events)
     found = find_frames(bytes_of(content))
     assert starts_of(found) == walked(content)
     assert found.end == len(content)
@@ -93,14 +93,14 @@ def test_every_frame_is_found_and_every_event_comes_back_once(rng, name):
 def test_a_log_that_repeats_itself_is_read_in_few_patterns(rng):
     """Ten tags and an evaluation after every fiftieth step: one comparison per stretch, not one step per frame."""
     lengths = pattern("cycle of ten", rng)[:500]
-    content = b"".join(event_encoding.frame(bytes(length)) for length in (lengths + [77]) * 20)
+    content = b"".join(encoding.frame(bytes(length)) for length in (lengths + [77]) * 20)
     found = find_frames(bytes_of(content))
     assert {(len(one.sizes), len(one.at)) for one in found.patterns} == {(10, 1000), (1, 20)}
 
 
 @pytest.mark.parametrize("name", ["cycle of ten", "random"])
 def test_a_wrong_byte_is_reported_at_the_frame_it_is_in(rng, name):
-    content = b"".join(event_encoding.frame(rng.bytes(length)) for length in pattern(name, rng)[:500])
+    content = b"".join(encoding.frame(rng.bytes(length)) for length in pattern(name, rng)[:500])
     starts = walked(content)
     for at in rng.choice(len(content), 300, replace=False):
         flipped = bytearray(content)
@@ -112,7 +112,7 @@ def test_a_wrong_byte_is_reported_at_the_frame_it_is_in(rng, name):
 
 
 def test_two_wrong_bytes_are_reported_at_the_first(rng):
-    content = bytearray(b"".join(event_encoding.frame(rng.bytes(length)) for length in [30, 40, 30, 40] * 5))
+    content = bytearray(b"".join(encoding.frame(rng.bytes(length)) for length in [30, 40, 30, 40] * 5))
     starts = walked(bytes(content))
     content[starts[11] + 20] ^= 1
     content[starts[6] + 20] ^= 1
@@ -122,7 +122,7 @@ def test_two_wrong_bytes_are_reported_at_the_first(rng):
 
 
 def test_a_file_cut_anywhere_gives_the_events_before_the_cut(rng):
-    content = b"".join(event_encoding.frame(rng.bytes(length)) for length in [30, 31, 40, 30, 31])
+    content = b"".join(encoding.frame(rng.bytes(length)) for length in [30, 31, 40, 30, 31])
     starts = walked(content)
     ends = [*starts[1:], len(content)]
     for cut in range(len(content) + 1):
@@ -135,12 +135,12 @@ def test_a_file_cut_anywhere_gives_the_events_before_the_cut(rng):
 
 
 def test_zeros_at_the_end_are_what_a_power_cut_leaves(rng):
-    content = b"".join(event_encoding.frame(rng.bytes(length)) for length in [30, 31, 40])
+    content = b"".join(encoding.frame(rng.bytes(length)) for length in [30, 31, 40])
     for zeros in (1, 11, 12, 16, 17, 4096):
         buffer = bytes_of(content + bytes(zeros))
         found = find_frames(buffer)
         assert (found.total, found.end) == (3, len(content))
         assert len(events_of(checked_events(buffer, found, "log"))) == 3
-    buffer = bytes_of(content + bytes(40) + event_encoding.frame(b"more"))
+    buffer = bytes_of(content + bytes(40) + encoding.frame(b"more"))
     with pytest.raises(RecordError, match=f"at byte {len(content)} "):
         list(checked_events(buffer, find_frames(buffer), "log"))

@@ -1,0 +1,1 @@
+"""TensorBoard event files: encoded, written, read and followed."""
