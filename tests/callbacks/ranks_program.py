@@ -26,11 +26,13 @@ class Scale(nn.Module):
 
 
 class Model(LightningModule):
+    """In double precision, so that a different order of sums does not show in what is recorded."""
+
     def __init__(self, sharded: bool, accumulated: bool = False) -> None:
         super().__init__()
         self.sharded, self.accumulated = sharded, accumulated
         torch.manual_seed(0)
-        self.net = nn.Sequential(nn.Linear(6, 33), nn.Tanh(), nn.Linear(33, 3), Scale())
+        self.net = nn.Sequential(nn.Linear(6, 33), nn.Tanh(), nn.Linear(33, 3), Scale()).double()
 
     def configure_model(self) -> None:
         if self.sharded:
@@ -44,7 +46,7 @@ class Model(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
 
     def train_dataloader(self):
-        x = torch.randn(96, 6, generator=torch.Generator().manual_seed(1))
+        x = torch.randn(96, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
         y = (x[:, 0] > 0).long() + (x[:, 1] > 0).long()
         ranks = self.trainer.world_size
         if self.accumulated:  # one process gets the batches of two ranks in turn
