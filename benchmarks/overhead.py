@@ -253,7 +253,7 @@ def verdict(target: float, low: float, high: float, resolution: float, in_hooks:
     return f"{target:g}: within the interval{inside}"
 
 
-STEPS_OF_MEMORY = 1500
+WARM_UP_OF_MEMORY, STEPS_OF_MEMORY = 3000, 6000  # caches and arenas fill first
 
 
 def memory_slope(monitored: bool) -> float:
@@ -265,8 +265,8 @@ def memory_slope(monitored: bool) -> float:
 
     class Stream(torch.utils.data.IterableDataset[Batch]):
         def __iter__(self) -> Iterator[Batch]:
-            for step in range(500 + STEPS_OF_MEMORY):
-                if step >= 500 and step % 10 == 0:
+            for step in range(WARM_UP_OF_MEMORY + STEPS_OF_MEMORY):
+                if step >= WARM_UP_OF_MEMORY and step % 10 == 0:
                     pages = int(Path("/proc/self/statm").read_text().split()[1])
                     samples.append((step, pages * 4096 / 1e6))
                 yield batch

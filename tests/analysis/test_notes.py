@@ -41,7 +41,7 @@ def test_monitoring_that_takes_a_visible_share_is_said(build):
             build.ours(i, manifest={"monitor_cost": MonitorCost(1.0, share, 5, 99)}) for i, share in enumerate(shares)
         ]
 
-    (note,) = dear_monitoring(runs(0.01, 0.08, 0.2))
-    assert note.startswith("monitoring took 8 % of the training time")
-    assert dear_monitoring(runs(0.01, 0.04, 0.2)) == []
+    (note,) = dear_monitoring(runs(0.01, 0.13, 0.2))
+    assert note.startswith("monitoring took 13 % of the training time")
+    assert dear_monitoring(runs(0.01, 0.09, 0.2)) == []
     assert dear_monitoring([build.foreign(0), build.ours(1)]) == []

@@ -11,7 +11,7 @@ from stabilimeter.records.run import Run
 
 MAX_LISTED = 4
 LENGTH_TOLERANCE = 0.01
-DEAR = 0.05
+DEAR = 0.1
 """Share of the training time above which what monitoring took is told."""
 
 
