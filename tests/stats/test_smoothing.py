@@ -1,11 +1,11 @@
 import numpy as np
+import pandas
 import pytest
 
 from stabilimeter.stats.smoothing import exponential_mean
 
 
 def test_pandas_agrees():
-    pandas = pytest.importorskip("pandas")
     values = np.random.default_rng(0).normal(size=300).cumsum()
     values[[0, 50, 51, 299]] = np.nan
     for half_life in (0.5, 3.0, 40.0):
