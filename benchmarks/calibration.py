@@ -3,7 +3,8 @@
     python benchmarks/calibration.py --seeds 50      two minutes on one core
 
 20,000 values per seed of Gaussian noise, autoregressive noise with coefficients 0.5 and 0.9, Student's t with 3 degrees
-of freedom and log-normal noise with sigma 1, judged at the default alarm rate of 1e-4 per value. The interval is the
+of freedom and log-normal noise with sigma 1, judged at the default alarm rate of 1e-4 per value; and magnitudes, judged
+by their logarithms: log-normal, and with a power tail (a logarithm whose tails are exponential). The interval is the
 exact 95 % one for a Poisson count. ``slow`` counts the alarms that no single value caused.
 """
 
@@ -32,6 +33,10 @@ NOISES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "Student t, 3": lambda rng: rng.standard_t(3, STEPS),
     "log-normal, 1": lambda rng: rng.lognormal(0.0, 1.0, STEPS),
 }
+MAGNITUDES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
+    "log-normal size": NOISES["log-normal, 1"],
+    "power-tail size": lambda rng: np.exp(rng.laplace(0.0, 0.3, STEPS)),
+}
 
 
 def main() -> None:
@@ -41,12 +46,12 @@ def main() -> None:
     parser.add_argument("--alarm-rate", type=float, default=ALARM_RATE)
     arguments = parser.parse_args()
     print(f"{'noise':16}{'alarms':>8}{'slow':>6}{'per value':>12}   95 % interval")
-    for name, noise in NOISES.items():
+    for name, noise in (NOISES | MAGNITUDES).items():
         alarms = slow = 0
         for seed in range(arguments.seeds):
             print(f"\r{name}: seed {seed + 1} of {arguments.seeds}", end="", file=sys.stderr, flush=True)
             values = noise(np.random.default_rng(seed))
-            found = detect(range(STEPS), values.tolist(), alarm_rate=arguments.alarm_rate)
+            found = detect(range(STEPS), values.tolist(), positive=name in MAGNITUDES, alarm_rate=arguments.alarm_rate)
             alarms += len(found)
             slow += sum("slow" in incident.evidence for incident in found)
         print("\r" + " " * 40 + "\r", end="", file=sys.stderr)

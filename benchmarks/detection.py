@@ -11,6 +11,9 @@ LOGS is a folder with training logs (anything that ``stabilimeter.read_run`` rea
                  "step": 100, "step_end": 300}],     step_end null: a single point
      "clean_runs": [{"group": "a", "run": "study_1", "tags_clean": ["loss"], "certainty": "clear"}]}
 
+The first row, ``summarize``, is what ``stabilimeter summarize LOGS`` lists in ``summary.json``, incidents that only the
+seeds together show included. ``detect`` is the same rule on each series alone, as the rules of others see it.
+
 An event is found if an alarm lies within two logging intervals of its span. For our rule the alarm is a whole
 incident; the column ``onset`` asks that it begins within two intervals of the labelled step. Kinds named with
 ``--deliberate`` (jumps that were meant) and ``--elsewhere`` (what no rule on a single series can see) are left out of
@@ -29,16 +32,11 @@ from typing import Any
 
 import numpy as np
 
-from peers import CODED, Rule, Span, real_rules
-from stabilimeter import detect, read_run
+from peers import CODED, Rule, Span, fingerprint, real_rules
+from stabilimeter import detect, read_run, read_sweep, summarize
+from stabilimeter.analysis.roles import GRAD_NORM_NAMES
+from stabilimeter.records.directions import mode_of
 from stabilimeter.records.run import Run, Series
-
-HIGHER_IS_BETTER = ("accuracy", "bleu", "ssim", "precision", "return", "reward", "f1", "auc")
-
-
-def ours(steps: np.ndarray, values: np.ndarray) -> list[Span]:
-    """The incidents of `stabilimeter.detect`."""
-    return [(i.step, i.end_step) for i in detect(steps.tolist(), values.tolist())]
 
 
 class Logs:
@@ -52,21 +50,25 @@ class Logs:
 
     def series(self, entry: dict[str, Any], tag: str) -> Series:
         """The series that a label speaks of, turned so that lower is better."""
-        found = run_at(self._home(entry))[tag]
-        return Series(found.steps, -found.values) if mode_of(tag) == "max" else found
+        return oriented(run_at(self._home(entry))[tag], tag)
 
-    def all_series(self, groups: list[str]) -> list[Series]:
-        """Every series that a rule will be asked about."""
-        labelled = [self.series(event, event["tag"]) for event in self.events]
-        clean = [self.series(entry, tag) for entry in self.clean for tag in entry["tags_clean"]]
-        return labelled + clean + [series for _, _, series in self.losses(groups)]
+    def all_series(self, groups: list[str]) -> dict[tuple[Path, str], Series]:
+        """Every series that a rule will be asked about, by the place of its run and its tag."""
+        asked = [(self._home(event), event["tag"]) for event in self.events]
+        asked += [(self._home(entry), tag) for entry in self.clean for tag in entry["tags_clean"]]
+        asked += [(home, "loss") for home in self._homes(groups).values()]
+        return {(home, tag): oriented(run_at(home)[tag], tag) for home, tag in asked if tag in run_at(home)}
 
     def losses(self, groups: list[str]) -> list[tuple[str, str, Series]]:
         """Every training loss of these groups: group, run, series."""
+        homes = self._homes(groups)
+        return [(*name, run_at(home)["loss"]) for name, home in sorted(homes.items()) if "loss" in run_at(home)]
+
+    def _homes(self, groups: list[str]) -> dict[tuple[str, str], Path]:
         entries = {(e["group"], e["run"]): self._home(e) for e in [*self.events, *self.clean] if e["group"] in groups}
         for (group, _), home in list(entries.items()):
             entries.update({(group, path.name): path for path in home.parent.iterdir() if path.is_dir()})
-        return [(*name, run_at(home)["loss"]) for name, home in sorted(entries.items()) if "loss" in run_at(home)]
+        return entries
 
     def _home(self, entry: dict[str, Any]) -> Path:
         file = self.root / (entry.get("file") or entry["csv"])
@@ -79,9 +81,26 @@ def run_at(path: Path) -> Run:
     return read_run(path)
 
 
-def mode_of(tag: str) -> str:
-    """``max`` for metrics of which more is better."""
-    return "max" if any(word in tag.lower() for word in HIGHER_IS_BETTER) else "min"
+def oriented(series: Series, tag: str) -> Series:
+    """The series, turned over if more is better."""
+    return Series(series.steps, -series.values) if mode_of(tag) == "max" else series
+
+
+def ours(logs: Logs, groups: list[str]) -> dict[str, Rule]:
+    """Our rule: what a summary of the logs lists, and each series alone."""
+    summary = summarize(read_sweep(logs.root), rng=np.random.default_rng(0)).to_dict()
+    runs = {logs.root / run["path"]: run["incidents"] for group in summary["groups"] for run in group["runs"]}
+    listed: dict[bytes, list[Span]] = {}
+    alone: dict[bytes, list[Span]] = {}
+    for (home, tag), series in logs.all_series(groups).items():
+        place = fingerprint(series.steps, series.values)
+        listed[place] = [(i["step"], i["end_step"]) for i in runs[home] if i["key"] == tag]
+        found = detect(series.steps.tolist(), series.values.tolist(), positive=tag in GRAD_NORM_NAMES)
+        alone[place] = [(i.step, i.end_step) for i in found]
+    return {
+        "summarize": lambda steps, values: listed[fingerprint(steps, values)],
+        "detect": lambda steps, values: alone[fingerprint(steps, values)],
+    }
 
 
 def interval(series: Series) -> float:
@@ -159,10 +178,10 @@ def main() -> None:
     arguments = parser.parse_args()
     logs = Logs(arguments.logs)
     left_out = {*arguments.deliberate, *arguments.elsewhere}
-    rules: dict[str, Rule] = {"stabilimeter": ours, **CODED}
+    rules = {**ours(logs, arguments.complete), **CODED}
     real = {}
     if arguments.peers is not None:
-        real = real_rules(arguments.peers, [(s.steps, s.values) for s in logs.all_series(arguments.complete)])
+        real = real_rules(arguments.peers, [(s.steps, s.values) for s in logs.all_series(arguments.complete).values()])
     rules |= real
     print(f"{'rule':16}{'recall':>14}{'onset':>8}{'delay':>7}{'false/1000':>12}{'precision':>11}{'strict':>8}")
     by_kind: dict[str, dict[str, str]] = {}

@@ -163,13 +163,14 @@ def real_rules(python: Path, series: Sequence[tuple[np.ndarray, Values]]) -> dic
     plain = [{"steps": steps.tolist(), "values": values.tolist()} for steps, values in series]
     script = Path(__file__).with_name("peer_process.py")
     told = subprocess.run([python, script], input=json.dumps(plain), stdout=subprocess.PIPE, text=True, check=True)
-    places = {_fingerprint(*one): i for i, one in enumerate(series)}
+    places = {fingerprint(*one): i for i, one in enumerate(series)}
 
     def rule(found: list[list[list[float]]]) -> Rule:
-        return lambda steps, values: [(a, b) for a, b in found[places[_fingerprint(steps, values)]]]
+        return lambda steps, values: [(a, b) for a, b in found[places[fingerprint(steps, values)]]]
 
     return {name: rule(found) for name, found in json.loads(told.stdout).items()}
 
 
-def _fingerprint(steps: np.ndarray, values: Values) -> bytes:
+def fingerprint(steps: np.ndarray, values: Values) -> bytes:
+    """What tells a series from every other."""
     return np.asarray(steps, dtype=np.float64).tobytes() + np.asarray(values, dtype=np.float64).tobytes()

@@ -36,6 +36,16 @@ def test_loss_spikes_are_found_and_charged(build):
     assert [seed.charged_events for seed in (clean, one, two)] == [0.0, 1.0, 2.0]
 
 
+@pytest.mark.parametrize("height", [None, 0.5])
+def test_a_spike_of_a_noisy_gradient_norm_is_listed(build, height):
+    """Ten times a level with 18 % of noise whose tail is a power; and nothing in its twin."""
+    norms = 0.05 * np.exp(np.random.default_rng(0).laplace(0.0, 0.18, 400))
+    if height is not None:
+        norms[300] = height
+    (seed,) = seeds(build.foreign(0, grad_norm=build.points(norms)))
+    assert at(seed, "grad_norm") == ([] if height is None else [300])
+
+
 def test_a_step_that_all_seeds_share_is_charged_once_to_the_group(build):
     found = seeds(*[build.foreign(seed, loss=spiked(build, seed, 500)) for seed in range(5)])
     assert all(seed.incidents[0].shared for seed in found)

@@ -28,6 +28,10 @@ def lognormal(rng, n):
     return rng.lognormal(0.0, 1.0, n)
 
 
+def power_tail(rng, n):
+    return np.exp(rng.laplace(0.0, 0.3, n))
+
+
 def alarms(noise, seeds, **settings) -> int:
     return sum(len(detect(range(STEPS), noise(np.random.default_rng(seed), STEPS), **settings)) for seed in seeds)
 
@@ -45,6 +49,7 @@ def interval(count: int, steps: int) -> tuple[float, float]:
         (student_t3, 12, None),
         (lognormal, 12, None),
         (lognormal, 5, True),
+        (power_tail, 12, True),
     ],
 )
 def test_nominal_alarm_rate_holds(noise, seeds, positive):

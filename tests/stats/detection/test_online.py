@@ -298,6 +298,14 @@ def test_positive_series_have_no_unit():
     assert incident.scale == pytest.approx(0.057, rel=0.35)
 
 
+def test_a_spike_of_a_gradient_norm_with_a_power_tail():
+    """Noise of 18 % whose tail is a power: ten times the level is beyond it, twice the level is not."""
+    noise = 0.05 * np.exp(np.random.default_rng(0).laplace(0.0, 0.18, 400))
+    assert found(noise, positive=True) == []
+    assert found(with_values(noise, {300: 0.1}), positive=True) == []
+    assert found(with_values(noise, {300: 0.5}), positive=True) == [("spike", 300)]
+
+
 def test_zero_in_a_positive_series():
     assert found(with_values(flat(), {200: 0.0}), positive=True) == []
     assert found(with_values(flat(), {200: 0.0}), positive=True, mode="max") == [("spike", 200)]

@@ -82,8 +82,8 @@ def _stretch(state: State, steps: Sequence[int], values: Sequence[float], rarest
     count, weights = len(y), state.weights
     known = 0
     for at in np.flatnonzero(~(u <= _certain_reach(rarest / tails))).tolist():
-        weights, known = _learnt(weights, u[max(known, untaught) : at]), at
-        if not tail.chance_above(weights, float(u[at]), int(supposed.counts[at])) * tails >= rarest:
+        weights, known = _learnt(rule, weights, u[max(known, untaught) : at]), at
+        if not tail.chance_above(rule.shapes, weights, float(u[at]), int(supposed.counts[at])) * tails >= rarest:
             count = at
             break
     slow = state.slow
@@ -93,7 +93,7 @@ def _stretch(state: State, steps: Sequence[int], values: Sequence[float], rarest
             count, weights, known = orderly, state.weights, 0
     if count == 0:
         return state, 0
-    weights = _learnt(weights, u[max(known, untaught) : count])
+    weights = _learnt(rule, weights, u[max(known, untaught) : count])
     window = _window_after(window, supposed, count)
     return State(rule, window, weights, None, False, state.calm + count, slow), count
 
@@ -175,9 +175,10 @@ def _middles_and_scales(residuals: _Array, counts: NDArray[np.intp], roundings: 
     return middles_and_scales(np.sort(windows, axis=2), counts, roundings)
 
 
-def _learnt(weights: tail.Weights, residuals: _Array) -> tail.Weights:
+def _learnt(rule: Rule, weights: tail.Weights, residuals: _Array) -> tail.Weights:
+    shapes = rule.shapes
     for u in residuals[(residuals > 0.0) & (residuals < tail.BODY)].tolist():
-        weights = tail.learnt(weights, u)
+        weights = tail.learnt(shapes, weights, u)
     return weights
 
 

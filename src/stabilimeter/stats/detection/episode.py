@@ -4,6 +4,7 @@ from math import exp, log
 from statistics import median
 from typing import Any, NamedTuple
 
+from stabilimeter.stats.detection import tail
 from stabilimeter.stats.detection.drift import Drift
 from stabilimeter.stats.detection.lost_ground import POINTS, Ground
 from stabilimeter.stats.detection.setback import Setback
@@ -36,6 +37,11 @@ class Rule(NamedTuple):
     log_scale: bool = False
     alarm_rate: float = 1e-4
     key: str = ""
+
+    @property
+    def shapes(self) -> tail.Shapes:
+        """The shapes that its noise may have."""
+        return tail.LOGARITHMS if self.log_scale else tail.VALUES
 
     @property
     def improving(self) -> bool:

@@ -62,8 +62,9 @@ def start(*, mode: str = "min", positive: bool | None = None, alarm_rate: float 
             values are judged as they are and skewed noise is learnt as a shape, so that incidents do not depend on unit
             or origin.
         alarm_rate: Chance, at most, of flagging a value of stationary noise; in (0, 0.01], accurate up to 0.001. Noise
-            with a tail like Student's t with 3 degrees of freedom comes close to it; lighter noise stays well below,
-            because the lightest shape assumed has 10 (the variance of real noise changes from step to step).
+            with a tail like Student's t with 3 degrees of freedom comes close to it (of magnitudes, noise with a power
+            tail); lighter noise stays well below, because the lightest shape assumed has 10 (the variance of real noise
+            changes from step to step).
         key: Name of the series, passed on to the incidents.
 
     Raises:
@@ -173,7 +174,7 @@ def _fresh(rule: Rule) -> State:
 
 def _chance(state: State, expected: Forecast, y: float, side: int) -> float:
     u = side * (y - expected.centre) / expected.scale
-    return 0.5 if u < 1.5 else tail.chance_above(state.weights, u, expected.n)
+    return 0.5 if u < 1.5 else tail.chance_above(state.rule.shapes, state.weights, u, expected.n)
 
 
 def _unexpected(state: State, expected: Forecast, y: float) -> Episode | None:
@@ -212,7 +213,7 @@ def _calm(state: State, step: int, value: float, y: float) -> tuple[State, Incid
     calm = state.calm + 1
     if calm >= CALM_BEFORE_LEARNING:
         u = (y - expected.centre) / expected.scale
-        weights = tail.learnt(weights, abs(u) if state.rule.mode == "both" else u)
+        weights = tail.learnt(state.rule.shapes, weights, abs(u) if state.rule.mode == "both" else u)
     window = accepted(state.window, y)
     if not state.rule.improving:
         return State(state.rule, window, weights, None, False, calm), None
