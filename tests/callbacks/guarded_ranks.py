@@ -51,8 +51,11 @@ class Learner(LightningModule):
         return DataLoader(self.data, batch_size=SAMPLES_PER_STEP // WORLD_SIZE, sampler=sampler)
 
 
-def data(num_steps, bad=()):
-    """Even samples go to rank 0, odd ones to rank 1, whose samples of the steps in ``bad`` are far off."""
+def data(num_steps, bad=(), turns_at=None):
+    """Even samples go to rank 0, odd ones to rank 1, whose samples of the steps in ``bad`` are far off.
+
+    From step ``turns_at`` on the targets of rank 1 move away, slowly.
+    """
     generator = torch.Generator().manual_seed(3)
     x = torch.randn(num_steps * SAMPLES_PER_STEP, 4, generator=generator)
     y = x[:, :2] + 0.5 * torch.randn(len(x), 2, generator=generator)
@@ -60,6 +63,9 @@ def data(num_steps, bad=()):
     for step in bad:
         at = (index // SAMPLES_PER_STEP == step) & (index % 2 == 1)
         y[at] = 300.0
+    if turns_at is not None:
+        since = (index // SAMPLES_PER_STEP - turns_at).clamp(min=0) * (index % 2)
+        y -= 0.05 * since[:, None] * x[:, :2]
     return TensorDataset(x, y, index)
 
 
@@ -122,6 +128,18 @@ def main(out):
     module = Learner(bad, shards=True)
     fit(module, guard, strategy=ModelParallelStrategy(data_parallel_size=2, tensor_parallel_size=1))
     found["sharded rollback"] = result(module, guard)
+
+    turning, slow = data(180, turns_at=120), {"max_skips": 0, "max_rollbacks": 1, "snapshot_every_n_steps": 10}
+    guard, module = SpikeGuard("rollback", **slow), Learner(turning)
+    fit(module, guard, strategy=ddp())
+    found["turn"] = result(module, guard)
+    first = guard.actions[0]
+    module = Learner(without(turning, range(first.evidence["restored_step"], first.step + 1)))
+    fit(module, strategy=ddp())
+    found["without the turn"] = result(module)
+    guard, module = SpikeGuard("rollback", **slow), Learner(data(180))
+    fit(module, guard, strategy=ddp())
+    found["no turn"] = result(module, guard)
 
     skip_list = out / "skip_list.json"
     guard = SpikeGuard("skip", skip_list=skip_list)

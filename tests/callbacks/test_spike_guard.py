@@ -20,13 +20,18 @@ BATCH = 8
 NUM_BATCHES = 60
 
 
-def batches(num=NUM_BATCHES, bad=(), value=float("nan")):
-    """Batches of one regression problem; those in ``bad`` have targets of ``value``, or inputs if it is NaN."""
+def batches(num=NUM_BATCHES, bad=(), value=float("nan"), turns_at=None):
+    """Batches of one regression problem; those in ``bad`` have targets of ``value``, or inputs if it is NaN.
+
+    From batch ``turns_at`` on the targets move away, slowly.
+    """
     generator = torch.Generator().manual_seed(3)
     made = []
     for number in range(num):
         x = torch.randn(BATCH, 4, generator=generator)
         y = x.sum(1, keepdim=True) + 0.5 * torch.randn(BATCH, 1, generator=generator)
+        if turns_at is not None:
+            y = y - 0.05 * max(number - turns_at, 0) * x.sum(1, keepdim=True)
         if number in bad:
             x, y = (x * value, y) if math.isnan(value) else (x, y * 0 + value)
         made.append((x, y))
@@ -433,6 +438,33 @@ class TestResume:
         assert done(second) == later
         assert (action, 50, "train/loss") in later
 
+    @pytest.mark.parametrize(
+        ("action", "at"),
+        [("warn", 100), ("warn", 146), ("skip", 146), ("stop", 100), ("stop", 146), ("rollback", 100)],
+    )
+    def test_a_slow_turn_is_found_at_the_same_step_and_answered_alike(self, make_trainer, tmp_path, action, at):
+        data = batches(num=200, turns_at=130)
+
+        def fit(*callbacks, ckpt_path=None):
+            torch.manual_seed(1)
+            rollbacks = int(action == "rollback")
+            guard = SpikeGuard(
+                action, max_skips=0, max_rollbacks=rollbacks, snapshot_every_n_steps=10, read_every_n_steps=8
+            )
+            trainer = make_trainer(guard, *callbacks, limit_val_batches=0)
+            trainer.fit(Learner(data, resumable=True), ckpt_path=ckpt_path, weights_only=True)
+            return trainer, guard
+
+        whole, guard = fit()
+        with pytest.raises(ZeroDivisionError):
+            fit(SaveAndLeave(tmp_path / "between.ckpt", at))
+        resumed, second = fit(ckpt_path=tmp_path / "between.ckpt")
+        turn = guard.actions[0]
+        assert (turn.key, turn.evidence["flagged"]) == (f"guard/{'warn' if action == 'skip' else action}", [])
+        assert turn.evidence["onset_step"] <= 146 < turn.step
+        assert second.actions == guard.actions
+        assert same(everything(resumed), everything(whole))
+
     def test_configuration_is_not_restored(self, make_trainer, tmp_path):
         data = batches(bad=[40], value=300.0)
         with pytest.raises(ZeroDivisionError):
@@ -440,7 +472,7 @@ class TestResume:
         guard = SpikeGuard("skip", alarm_rate=1e-3)
         make_trainer(guard).fit(Learner(data, resumable=True), ckpt_path=tmp_path / "c.ckpt")
         assert done(guard)[0] == ("skip", 40, "train/loss")
-        assert all(state.rule.alarm_rate == 1e-3 for state in guard._judges[0]._states.values())
+        assert all(state.rule.alarm_rate == 1e-3 for state in guard._panel.judges[0]._states.values())
 
 
 class TestArguments:

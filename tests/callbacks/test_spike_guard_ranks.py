@@ -56,6 +56,17 @@ def test_the_run_is_the_one_without_the_bad_batches(ranks, guarded, reference):
     assert not same(ranks[0]["warn"]["weights"], ranks[0]["without 40"]["weights"])
 
 
+def test_a_slow_turn_on_one_rank_takes_both_back_to_before_it(ranks):
+    first, second = (rank["turn"] for rank in ranks)
+    assert first["actions"] == second["actions"]
+    key, step, _, evidence = first["actions"][0]
+    assert (key, evidence["flagged"]) == ("guard/rollback", [])
+    assert evidence["restored_step"] <= 120 <= evidence["onset_step"] < step
+    for rank in ranks:
+        assert same(rank["turn"]["weights"], rank["without the turn"]["weights"])
+        assert rank["no turn"]["actions"] == []
+
+
 @pytest.mark.parametrize(("sharded", "whole"), [("sharded", "skip"), ("sharded rollback", "rollback")])
 def test_sharded_parameters_are_guarded_like_whole_ones(ranks, sharded, whole):
     for rank in ranks:

@@ -1,50 +1,51 @@
 """`SpikeGuard`: decides, before the optimizer takes a step, whether it should."""
 
 import os
-from collections.abc import Mapping, Sequence
-from math import isfinite
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
-from stabilimeter.callbacks.capture.micro_batches import MicroBatchLoss, without_loss_scale
 from stabilimeter.callbacks.clock import step_in_progress
-from stabilimeter.callbacks.guard.gauge import Gauge
 from stabilimeter.callbacks.guard.hold import Hold
 from stabilimeter.callbacks.guard.judge import Judge
-from stabilimeter.callbacks.guard.ladder import Budget, Ladder, Rung, climbed
+from stabilimeter.callbacks.guard.ladder import Budget, Ladder, Rung, Trouble, climbed
+from stabilimeter.callbacks.guard.panel import Panel, Verdict
 from stabilimeter.callbacks.guard.report import Report
 from stabilimeter.callbacks.guard.requirements import check_supported, rewindable_loader, skipping_loader
 from stabilimeter.callbacks.guard.samples import DrawnSamples
-from stabilimeter.callbacks.guard.snapshot import Snapshot, Snapshots
+from stabilimeter.callbacks.guard.way_back import WayBack
 from stabilimeter.callbacks.monitor import StabilityMonitor
 from stabilimeter.callbacks.recording.run_folder import run_folder
 from stabilimeter.stats.detection import ALARM_RATE
 from stabilimeter.stats.incident import Incident
+from stabilimeter.stats.rate_jump import RATE_JUMP
 
 
 class SpikeGuard(Callback):
-    """Keeps a bad step out of the weights.
+    """Keeps a bad step out of the weights, and undoes a turn for the worse that no single step shows.
 
     Before every optimizer step the loss and the logarithm of the gradient norm (accumulated, unscaled, not yet
-    clipped) are judged by `stabilimeter.stats.detection`. If either is far out of the ordinary, or not finite, the
-    guard climbs a ladder, as far as ``action`` allows:
+    clipped) are judged by `stabilimeter.stats.detection`. If a value is far out of the ordinary, or not finite, the
+    step is flagged. If the loss has been turning for the worse within its noise, by two noise widths or more, that is a
+    slow turn, with an onset estimated some steps back. The guard climbs a ladder, as far as ``action`` allows:
 
     - ``"warn"`` says so. Nothing is read from the device at the step; values are read in blocks.
-    - ``"skip"`` does not take the step. Parameters, buffers, optimizer state, step-wise learning-rate schedules and
-      gradient scaler stay as they are, bit for bit; ``global_step`` goes on. With manual optimization schedules are
-      your own business.
-    - ``"rollback"``, once more than ``max_skips`` of the last ``cooldown_steps`` steps have been skipped: back to the
-      last healthy state in memory. If the training loader has a `SkippingSampler`, the data go back with it, without
-      the batches of steps that were not taken; a second rollback to the same state, and every one with another
-      sampler, goes on with the next batch instead, so that those in between are passed over.
-    - ``"stop"``, once ``max_rollbacks`` are used up: the fit ends in the regular way, and `stop_reason` says why.
+    - ``"skip"`` does not take a flagged step. Parameters, buffers, optimizer state, step-wise learning-rate schedules
+      and gradient scaler stay as they are, bit for bit; ``global_step`` goes on. With manual optimization schedules are
+      your own business. No skip undoes a slow turn, which is in the weights already: it is warned of.
+    - ``"rollback"``, at a slow turn, or once more than ``max_skips`` of the last ``cooldown_steps`` steps have been
+      skipped: back to the last state in memory that had proved healthy before the onset. If the training loader has a
+      `SkippingSampler`, the data go back with it, without the batches since the onset and those of steps that were not
+      taken; a second rollback to the same state, and every one with another sampler, goes on with the next batch
+      instead, so that those in between are passed over.
+    - ``"stop"``, once ``max_rollbacks`` are used up, or where trouble is older than every state in memory: the fit ends
+      in the regular way, and `stop_reason` says why.
 
     Where the last rung is used up, finite steps are let through and non-finite ones skipped. A gradient norm that keeps
-    being large while the loss is ordinary is never answered by more than a skip.
+    being large while the loss is ordinary is never answered by more than a skip. A slow turn right after the learning
+    rate was raised by half or more is only warned of.
 
     All ranks judge the same numbers, the largest loss of any rank and the norm of the whole gradient, so all decide
     alike. An overflow that a gradient scaler handles by itself is left to it.
@@ -57,9 +58,11 @@ class SpikeGuard(Callback):
         max_skips: Steps that may be skipped within ``cooldown_steps`` before the next rung.
         max_rollbacks: Rollbacks in the whole run before the next rung.
         cooldown_steps: A skip counts for this many optimizer steps.
-        snapshot_every_n_steps: For a rollback, copy the state of training to host memory every so many steps. Two
-            copies of module and optimizers are kept. A copy counts as healthy once as many steps have followed without
-            a flagged one; until the first has, the state in which this process started training counts.
+        snapshot_every_n_steps: For a rollback, copy the state of training to host memory every so many steps. A copy
+            counts as healthy once as many steps have followed without trouble; until the first has, the state in which
+            this process started training counts.
+        num_snapshots: Copies of module and optimizers that each process keeps, the one on trial included; at least 2.
+            A slow turn can be undone if it is noticed within ``num_snapshots - 2`` intervals of its onset.
         alarm_rate: Chance, at most, of flagging an ordinary value; of each of the two series at each step.
         read_every_n_steps: With ``"warn"``: read the device every so many steps.
         skip_list: File to which the samples of steps that were not taken are added, for a `SkippingSampler`.
@@ -86,6 +89,7 @@ class SpikeGuard(Callback):
         max_rollbacks: int = 10,
         cooldown_steps: int = 100,
         snapshot_every_n_steps: int = 50,
+        num_snapshots: int = 4,
         alarm_rate: float = ALARM_RATE,
         read_every_n_steps: int = 50,
         skip_list: str | os.PathLike[str] | None = None,
@@ -100,6 +104,7 @@ class SpikeGuard(Callback):
             ("max_rollbacks", max_rollbacks, 0),
             ("cooldown_steps", cooldown_steps, 1),
             ("snapshot_every_n_steps", snapshot_every_n_steps, 1),
+            ("num_snapshots", num_snapshots, 2),
             ("read_every_n_steps", read_every_n_steps, 1),
         ):
             if not isinstance(number, int) or number < least:
@@ -109,6 +114,7 @@ class SpikeGuard(Callback):
             raise ValueError("skip_list needs an action beyond 'warn': it lists the samples of steps not taken")
         self._budget = Budget(Rung(action), max_skips, max_rollbacks, cooldown_steps)
         self._snapshot_every_n_steps = snapshot_every_n_steps
+        self._num_snapshots = num_snapshots
         self._alarm_rate = alarm_rate
         self._read_every_n_steps = read_every_n_steps if action == Rung.WARN else 1
         self._skip_list = skip_list
@@ -134,38 +140,31 @@ class SpikeGuard(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse what cannot be guarded, and get ready."""
         check_supported(trainer)
-        loader = rewindable_loader(trainer) if self._may_roll_back else None
+        highest = self._budget.highest
+        may_roll_back = highest in (Rung.ROLLBACK, Rung.STOP) and self._budget.max_rollbacks > 0
+        loader = rewindable_loader(trainer) if may_roll_back else None
         if self._skip_list is not None:
             loader = skipping_loader(trainer, self._skip_list)
-        alone = len(trainer.optimizers) == 1
-        suffixes = ["" if alone else f"/optimizer_{i}" for i in range(len(trainer.optimizers))]
-        self._index = {id(optimizer): i for i, optimizer in enumerate(trainer.optimizers)}
-        self._gauges = [Gauge(optimizer, trainer.strategy, trainer.world_size) for optimizer in trainer.optimizers]
-        self._judges = [Judge(self._alarm_rate, suffix) for suffix in suffixes]
-        self._micro_batches = MicroBatchLoss()
+        self._trainer = trainer
+        self._panel = Panel(trainer, self._alarm_rate, self._read_every_n_steps)
         self._hold = Hold(trainer, pl_module)
         self._drawn = DrawnSamples(loader)
         self._ladder = Ladder()
-        self._last_flagged: int | None = None
-        self._last_restored: int | None = None
-        self._unread: list[tuple[int, int, bool, bool, Tensor]] = []
         self._report = Report(self._folder, trainer.is_global_zero)
-        self._trainer = trainer
         self._is_at_step_start = True
-        self._is_rollback_due = False
         self.stop_reason = None
         if self._state and self._state["step"] == trainer.global_step:
-            self._resume(self._state)
+            self._panel.load_state_dict(self._state["panel"])
+            self._ladder = Ladder.from_plain(self._state["ladder"])
         self._state = {}
-        self._interval = trainer.global_step // self._snapshot_every_n_steps
-        self._snapshots = Snapshots(self._snapshot(pl_module)) if self._may_roll_back else None
-        if self._budget.highest is not Rung.WARN and (self._hold.has_buffers or loader is not None):
+        self._way_back = None
+        if may_roll_back:
+            self._way_back = WayBack(
+                trainer, pl_module, self._panel, self._drawn, self._snapshot_every_n_steps, self._num_snapshots
+            )
+        if highest is not Rung.WARN and (self._hold.has_buffers or loader is not None):
             self.on_train_batch_start = self._on_train_batch_start
         self._is_guarding = True
-
-    @property
-    def _may_roll_back(self) -> bool:
-        return self._budget.highest in (Rung.ROLLBACK, Rung.STOP) and self._budget.max_rollbacks > 0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The sampler begins anew."""
@@ -176,99 +175,60 @@ class SpikeGuard(Callback):
         """Before the first forward pass of a step, keep what it will change."""
         if self._is_at_step_start:
             self._hold.keep_buffers()
-            self._drawn.begin_step()
+            self._drawn.begin_step(step_in_progress(trainer))
             self._is_at_step_start = False
         self._drawn.count_batch()
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Take the loss of a micro-batch."""
         self._hold.release_schedules()
-        divided_by = trainer.accumulate_grad_batches if pl_module.automatic_optimization else 1
-        self._micro_batches.add(without_loss_scale(loss.detach(), trainer.precision_plugin), divided_by=divided_by)
+        self._panel.add_loss(pl_module, loss)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Judge the step; gradients are accumulated and unscaled, not yet clipped (unless your own code clips)."""
         self._is_at_step_start = True
         self._hold.release_schedules()
         self._hold.release_scaler()
-        loss = self._micro_batches.take()
-        index = self._index.get(id(optimizer))
-        if index is None:
-            return
-        measured, has_gradients = self._gauges[index].measured(loss)
-        if measured is None:
-            return
-        self._unread.append((index, step_in_progress(trainer), loss is not None, has_gradients, measured))
-        if len(self._unread) >= self._read_every_n_steps:
-            self._read()
+        self._panel.measure(optimizer)
+        self._answer()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Go back, or keep the state that has been reached."""
         self._hold.release_scaler()
-        if self._snapshots is None:
-            return
-        interval = trainer.global_step // self._snapshot_every_n_steps
-        if self._is_rollback_due:
-            self._is_rollback_due = False
-            self._roll_back(self._snapshots, pl_module)
-        elif interval != self._interval:
-            calm = all(judge.is_calm for judge in self._judges)
-            self._snapshots.add(self._snapshot(pl_module) if calm else None, self._last_flagged)
-        self._interval = interval
+        if self._way_back is not None:
+            self._way_back.end_batch()
 
-    def _read(self) -> None:
-        unread, self._unread = self._unread, []
-        values = torch.stack([measured for *_, measured in unread]).tolist()  # the one read of the device
-        for (index, step, has_loss, has_gradients, _), (loss, norm) in zip(unread, values, strict=True):
-            if not isfinite(norm) and getattr(self._trainer.precision_plugin, "scaler", None) is not None:
-                has_gradients = False  # the scaler leaves the step out and lowers its scale
-            seen = {"loss": loss if has_loss else None, "norm": norm if has_gradients else None}
-            findings = self._judges[index].findings(step, **seen)
-            if findings:
-                self._act(index, step, findings, seen)
+    def _answer(self, *, at_once: bool = False) -> None:
+        for verdict in self._panel.verdicts(at_once=at_once):
+            onset = self._panel.onset
+            if onset is not None and self._way_back is not None:
+                self._way_back.doubt(onset)
+            flagged, turn = verdict.findings
+            if turn is not None and self._act(verdict, turn, Trouble.TURN) is not Rung.WARN:
+                continue
+            if flagged:
+                self._act(verdict, flagged[0], self._panel.judges[verdict.optimizer].trouble(flagged))
 
-    def _act(self, index: int, step: int, findings: Sequence[Incident], seen: Mapping[str, float | None]) -> None:
-        self._last_flagged = step
-        self._ladder, rung = climbed(
-            self._ladder,
-            self._budget,
-            step,
-            loss_is_bad=any(self._judges[index].is_loss(finding) for finding in findings),
-            finite=all(isfinite(finding.value) for finding in findings),
-        )
-        evidence: dict[str, Any] = {**seen, "flagged": [finding.key for finding in findings]}
+    def _act(self, verdict: Verdict, finding: Incident, trouble: Trouble) -> Rung:
+        step, rung = verdict.step, Rung.WARN
+        if RATE_JUMP not in finding.evidence:  # or else the turn was deliberate
+            can_go_back = self._way_back is not None and self._way_back.is_open
+            self._ladder, rung = climbed(self._ladder, self._budget, step, trouble, can_go_back=can_go_back)
+        evidence: dict[str, Any] = {**verdict.seen, "flagged": [flagged.key for flagged in verdict.findings.flagged]}
         if rung is not Rung.WARN:
-            self._hold.skip(self._gauges[index].parameters)
-            evidence |= self._drawn.leave_out(self._skip_list, self._trainer)
-        if rung is Rung.ROLLBACK and self._snapshots is not None:
-            self._is_rollback_due = True
-            evidence["restored_step"] = self._snapshots.healthy.step
-            if self._draws_again(self._snapshots):
-                evidence["batches_again"] = len(self._drawn.since(self._snapshots.healthy.position))
-        sentence = self._report.enter(findings[0], rung, evidence)
+            self._hold.skip(self._panel.parameters(verdict.optimizer))
+            if trouble is not Trouble.TURN:
+                evidence |= self._drawn.leave_out(self._skip_list, self._trainer)
+        if rung is Rung.ROLLBACK and self._way_back is not None:
+            onset = self._panel.onset
+            evidence |= self._way_back.plan(step if onset is None else onset)
+        sentence = self._report.enter(finding, rung, evidence)
         if rung is Rung.STOP:
             self.stop_reason = f"SpikeGuard: {sentence}"
             self._trainer.should_stop = True
-
-    def _roll_back(self, snapshots: Snapshots, module: LightningModule) -> None:
-        healthy = snapshots.healthy
-        for judge, saved in zip(self._judges, healthy.restore(self._trainer, module), strict=True):
-            judge.load_state_dict(saved)
-        if self._draws_again(snapshots):
-            self._drawn.go_back(healthy.position)
-        self._last_restored = healthy.step
-        snapshots.drop_candidate()
-        self._micro_batches = MicroBatchLoss()
-
-    def _draws_again(self, snapshots: Snapshots) -> bool:
-        """Whether the data go back as well: the same data a second time would lead from this state to this place."""
-        return self._drawn.can_go_back and snapshots.healthy.step != self._last_restored
-
-    def _snapshot(self, module: LightningModule) -> Snapshot:
-        judges = [judge.state_dict() for judge in self._judges]
-        return Snapshot(self._trainer, module, self._drawn.position, judges)
+        return rung
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain Python. Snapshots are not part of it: they would triple the size of a checkpoint."""
@@ -281,20 +241,9 @@ class SpikeGuard(Callback):
     def _present_state(self) -> dict[str, Any]:
         return {
             "step": self._trainer.global_step,
-            "judges": [judge.state_dict() for judge in self._judges],
+            "panel": self._panel.state_dict(),
             "ladder": self._ladder.plain(),
-            "last_flagged": self._last_flagged,
-            "micro_batches": self._micro_batches.state_dict(),
-            "unread": [list(item) for item in self._unread],
         }
-
-    def _resume(self, state: dict[str, Any]) -> None:
-        for judge, saved in zip(self._judges, state["judges"], strict=True):
-            judge.load_state_dict(saved)
-        self._ladder = Ladder.from_plain(state["ladder"])
-        self._last_flagged = state["last_flagged"]
-        self._micro_batches.load_state_dict(state["micro_batches"])
-        self._unread = [tuple(item) for item in state["unread"]]
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Read what is left."""
@@ -307,12 +256,11 @@ class SpikeGuard(Callback):
     def _close(self) -> None:
         if not self._is_guarding:
             return
-        if self._unread:
-            self._read()
+        self._answer(at_once=True)
         self._report.close()
         self._hold.release_schedules()
         self._hold.release_scaler()
         self._state = self._present_state()
         self._is_guarding = False
-        self._snapshots = None
+        self._way_back = None
         self.on_train_batch_start = None

@@ -1,12 +1,12 @@
 import pytest
 
-from stabilimeter.callbacks.guard.ladder import Budget, Ladder, Rung, climbed
+from stabilimeter.callbacks.guard.ladder import Budget, Ladder, Rung, Trouble, climbed
 
 
-def answers(budget, steps, ladder=None, **seen):
+def answers(budget, steps, ladder=None, trouble=Trouble.LOSS, can_go_back=True):
     ladder, found = ladder or Ladder(), []
     for step in steps:
-        ladder, rung = climbed(ladder, budget, step, **{"loss_is_bad": True, "finite": True, **seen})
+        ladder, rung = climbed(ladder, budget, step, trouble, can_go_back=can_go_back)
         found.append(rung.value)
     return found
 
@@ -25,21 +25,37 @@ def test_the_ladder_is_climbed_as_far_as_allowed(highest, expected):
 
 
 def test_a_non_finite_step_is_never_let_through_beyond_warn():
-    assert answers(Budget(Rung.SKIP, 1, 0, 100), range(4), finite=False) == ["skip"] * 4
-    assert answers(Budget(Rung.ROLLBACK, 1, 1, 100), range(5), finite=False) == [
+    assert answers(Budget(Rung.SKIP, 1, 0, 100), range(4), trouble=Trouble.NONFINITE) == ["skip"] * 4
+    assert answers(Budget(Rung.ROLLBACK, 1, 1, 100), range(5), trouble=Trouble.NONFINITE) == [
         "skip", "rollback", "skip", "skip", "skip"
     ]  # fmt: skip
 
 
 def test_a_large_gradient_alone_never_leads_beyond_a_skip():
-    assert answers(Budget(Rung.STOP, 2, 1, 100), range(5), loss_is_bad=False) == [
+    assert answers(Budget(Rung.STOP, 2, 1, 100), range(5), trouble=Trouble.GRADIENT) == [
         "skip",
         "skip",
         "warn",
         "warn",
         "warn",
     ]
-    assert answers(Budget(Rung.STOP, 0, 0, 100), [0], loss_is_bad=False, finite=False) == ["stop"]
+    assert answers(Budget(Rung.STOP, 0, 0, 100), [0], trouble=Trouble.NONFINITE) == ["stop"]
+
+
+@pytest.mark.parametrize(
+    ("highest", "expected"),
+    [
+        ("warn", ["warn"] * 3),
+        ("skip", ["warn"] * 3),
+        ("rollback", ["rollback", "warn", "warn"]),
+        ("stop", ["rollback", "stop", "stop"]),
+    ],
+)
+def test_a_slow_turn_is_not_skipped(highest, expected):
+    budget = Budget(Rung(highest), 2, 1, 100)
+    assert answers(budget, range(3), trouble=Trouble.TURN) == expected
+    without_a_way_back = [rung if rung != "rollback" else expected[1] for rung in expected]
+    assert answers(budget, range(3), trouble=Trouble.TURN, can_go_back=False) == without_a_way_back
 
 
 def test_skips_are_forgotten_after_the_cooldown():

@@ -3,11 +3,31 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite, nan
-from typing import Any
+from typing import Any, NamedTuple
 
+from stabilimeter.callbacks.guard.ladder import Trouble
 from stabilimeter.records import keys
 from stabilimeter.stats import detection
 from stabilimeter.stats.incident import Incident, Kind
+from stabilimeter.stats.rate_jump import RATE_JUMP, RateJump, jump_behind, rate_jumps
+
+_SERIOUS = 2.0
+"""Deviations from which on a slow turn counts: one that stays below is no incident either if it goes back by itself."""
+
+_MOST_JUMPS = 20
+
+
+class Findings(NamedTuple):
+    """What is out of the ordinary at a step.
+
+    Attributes:
+        flagged: One incident of a single point for each value that stands out; the loss first.
+        turn: The loss has been turning for the worse, and this is the first step at which that is clear. The evidence
+            holds ``onset_step``, where it began, ``deviations``, and a ``learning_rate_jump`` behind it.
+    """
+
+    flagged: list[Incident]
+    turn: Incident | None
 
 
 class Judge:
@@ -24,50 +44,101 @@ class Judge:
             key: detection.start(mode="min", positive=key == self._norm_key, alarm_rate=alarm_rate, key=key)
             for key in (self._loss_key, self._norm_key)
         }
+        self._open: dict[str, Incident | None] = dict.fromkeys(self._states)
+        self._first = 0
+        self._told: int | None = None
+        self._rate: float | None = None
+        self._jumps: list[RateJump] = []
 
     @property
-    def is_calm(self) -> bool:
-        """Whether no incident is open, not even a slow one that no single step shows."""
-        return all(detection.finish(state) is None for state in self._states.values())
+    def onset(self) -> int | None:
+        """First step of what is out of the ordinary now, a slow turn included; None if nothing is."""
+        return min((self._onset(incident) for incident in self._open.values() if incident is not None), default=None)
 
-    def findings(self, step: int, *, loss: float | None, norm: float | None) -> list[Incident]:
-        """What is out of the ordinary at this step, one incident of a single point per series; the loss first.
+    def findings(
+        self, step: int, *, loss: float | None, norm: float | None, learning_rate: float | None = None
+    ) -> Findings:
+        """What is out of the ordinary at this step. A slow turn is told once, of the loss only.
 
         Args:
             step: Number of the optimizer step.
             loss: Its loss; None if not known.
             norm: Norm of its gradients; None if there are none, or if they are not for us to judge.
+            learning_rate: As it is for this step; None if not known.
         """
-        found = []
+        if learning_rate is not None:
+            self._jumps = [*self._jumps, *rate_jumps([step], [learning_rate], self._rate)][-_MOST_JUMPS:]
+            self._rate = learning_rate
+        before, flagged = self._open[self._loss_key], []
         for key, value in ((self._loss_key, loss), (self._norm_key, norm)):
             if value is None:
                 continue
             state, _ = detection.step(self._states[key], step, value)
-            self._states[key] = state
+            self._states[key], self._open[key] = state, detection.finish(state)
             if state.flagged:
-                found.append(_as_seen_now(state, key, step, value))
-        return found
+                flagged.append(_as_seen_now(self._open[key], key, step, value))
+        return Findings(flagged, None if loss is None else self._turn(step, loss, before))
 
-    def is_loss(self, finding: Incident) -> bool:
-        """Whether a finding is about the loss."""
-        return finding.key == self._loss_key
+    def trouble(self, flagged: list[Incident]) -> Trouble:
+        """What the flagged values of a step amount to."""
+        if not all(isfinite(finding.value) for finding in flagged):
+            return Trouble.NONFINITE
+        return Trouble.LOSS if any(finding.key == self._loss_key for finding in flagged) else Trouble.GRADIENT
 
     def state_dict(self) -> dict[str, Any]:
         """Dictionaries, lists and numbers."""
         return {
             "loss": detection.plain(self._states[self._loss_key]),
             "norm": detection.plain(self._states[self._norm_key]),
+            "first": self._first,
+            "told": self._told,
+            "rate": self._rate,
+            "jumps": [list(jump) for jump in self._jumps],
         }
 
-    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Go on from `state_dict`, under this judge's own alarm rate and names."""
+    def load_state_dict(self, saved: Mapping[str, Any], first: int | None = None) -> None:
+        """Go on from `state_dict`, under this judge's own alarm rate and names.
+
+        Args:
+            saved: The state.
+            first: The next step, if the state is one that has proved healthy since: nothing that comes now has begun
+                before.
+        """
         for key, name in ((self._loss_key, "loss"), (self._norm_key, "norm")):
-            self._states[key] = detection.from_plain(saved[name])._replace(rule=self._states[key].rule)
+            state = detection.from_plain(saved[name])._replace(rule=self._states[key].rule)
+            self._states[key], self._open[key] = state, detection.finish(state)
+        self._first = saved["first"] if first is None else first
+        self._told, self._rate = saved["told"], saved["rate"]
+        self._jumps = [RateJump(*jump) for jump in saved["jumps"]]
+
+    def _turn(self, step: int, loss: float, before: Incident | None) -> Incident | None:
+        """The slow turn, if it is serious, or if with this value an open one has come to stand out."""
+        opened = self._open[self._loss_key]
+        if opened is None or self._onset(opened) == self._told:
+            return None
+        if _is_slow(opened):
+            clear = opened.evidence["deviations"] >= _SERIOUS
+        else:
+            clear = before is not None and _is_slow(before) and before.step == opened.step
+        if not clear:
+            return None
+        self._told = onset = self._onset(opened)
+        evidence = {"onset_step": onset, "deviations": opened.evidence["deviations"]}
+        jump = jump_behind(self._jumps, onset)
+        if jump is not None:
+            evidence[RATE_JUMP] = jump._asdict()
+        return replace(opened, kind=Kind.DIVERGENCE, step=step, end_step=step, value=loss, evidence=evidence)
+
+    def _onset(self, incident: Incident) -> int:
+        return max(incident.step, self._first)
 
 
-def _as_seen_now(state: detection.State, key: str, step: int, value: float) -> Incident:
+def _is_slow(incident: Incident) -> bool:
+    return bool(incident.evidence.get("slow"))
+
+
+def _as_seen_now(opened: Incident | None, key: str, step: int, value: float) -> Incident:
     kind = Kind.SPIKE if isfinite(value) else Kind.NONFINITE
-    opened = detection.finish(state)
     if opened is None:
         return Incident(kind, step, step, value, nan, nan, key)
     return replace(opened, kind=kind, step=step, end_step=step, value=value, evidence={})

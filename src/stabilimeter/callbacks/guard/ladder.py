@@ -20,6 +20,19 @@ class Rung(str, Enum):
 _ORDER = tuple(Rung)
 
 
+class Trouble(Enum):
+    """What is out of the ordinary at a step."""
+
+    GRADIENT = "gradient"
+    """The gradient norm alone is large."""
+    LOSS = "loss"
+    """The loss is large."""
+    NONFINITE = "nonfinite"
+    """The loss or a gradient is not finite."""
+    TURN = "turn"
+    """The loss has been turning for the worse for some time, within its noise."""
+
+
 class Budget(NamedTuple):
     """How far the guard may go.
 
@@ -57,25 +70,29 @@ class Ladder(NamedTuple):
         return cls(tuple(saved["skips"]), saved["num_rollbacks"])
 
 
-def climbed(ladder: Ladder, budget: Budget, step: int, *, loss_is_bad: bool, finite: bool) -> tuple[Ladder, Rung]:
-    """The ladder after a flagged step, and what to do about that step.
+def climbed(
+    ladder: Ladder, budget: Budget, step: int, trouble: Trouble, *, can_go_back: bool = True
+) -> tuple[Ladder, Rung]:
+    """The ladder after a step that is out of the ordinary, and what to do about that step.
 
-    A step is skipped while there is a budget for it. Beyond that the answer depends on what was seen. A gradient norm
-    that keeps being large while the loss is ordinary is a new level, not an emergency: those steps are let through.
-    Otherwise skipping has not helped, and the next rung is due. Where the highest rung is used up as well, finite steps
-    are let through and non-finite ones are skipped, because no good ever came from those.
+    A flagged step is skipped while there is a budget for it. Beyond that the answer depends on what was seen. A
+    gradient norm that keeps being large while the loss is ordinary is a new level, not an emergency: those steps are
+    let through. Otherwise skipping has not helped, and the next rung is due. Where the highest rung is used up as well,
+    finite steps are let through and non-finite ones are skipped, because no good ever came from those.
+
+    A slow turn is in the weights already, so that no skip undoes it: the rung after that is due at once.
 
     Args:
         ladder: Before the step.
         budget: How far to go.
         step: Number of the optimizer step.
-        loss_is_bad: Whether the loss was flagged (not the gradient norm alone).
-        finite: Whether loss and gradients are finite.
+        trouble: What was seen.
+        can_go_back: Whether there is a healthy state to go back to.
 
     >>> budget = Budget(Rung.ROLLBACK, max_skips=2, max_rollbacks=1, cooldown_steps=100)
     >>> ladder, rungs = Ladder(), []
     >>> for step in range(6):
-    ...     ladder, rung = climbed(ladder, budget, step, loss_is_bad=True, finite=True)
+    ...     ladder, rung = climbed(ladder, budget, step, Trouble.LOSS)
     ...     rungs.append(rung.value)
     >>> rungs
     ['skip', 'skip', 'rollback', 'skip', 'skip', 'warn']
@@ -84,15 +101,15 @@ def climbed(ladder: Ladder, budget: Budget, step: int, *, loss_is_bad: bool, fin
         return ladder, Rung.WARN
     recent = tuple(skip for skip in ladder.skips if step - skip < budget.cooldown_steps)
     ladder = ladder._replace(skips=recent)
-    if len(recent) < budget.max_skips:
+    if trouble is not Trouble.TURN and len(recent) < budget.max_skips:
         return ladder._replace(skips=recent + (step,)), Rung.SKIP
-    if finite and not loss_is_bad:
+    if trouble is Trouble.GRADIENT:
         return ladder, Rung.WARN
-    if _may(budget, Rung.ROLLBACK) and ladder.num_rollbacks < budget.max_rollbacks:
+    if _may(budget, Rung.ROLLBACK) and can_go_back and ladder.num_rollbacks < budget.max_rollbacks:
         return Ladder(num_rollbacks=ladder.num_rollbacks + 1), Rung.ROLLBACK
     if _may(budget, Rung.STOP):
         return ladder, Rung.STOP
-    return ladder, Rung.WARN if finite else Rung.SKIP
+    return ladder, Rung.SKIP if trouble is Trouble.NONFINITE else Rung.WARN
 
 
 def _may(budget: Budget, rung: Rung) -> bool:

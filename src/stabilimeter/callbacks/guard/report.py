@@ -49,7 +49,8 @@ class Report:
         Args:
             finding: What was out of the ordinary.
             rung: What was done about it.
-            evidence: What else is known of the step, as plain JSON values; ``restored_step`` for a rollback.
+            evidence: What else is known of the step, as plain JSON values; ``restored_step`` for a rollback. That of
+                a finding is kept as well; with an ``onset_step`` it is one that has been going on since then.
         """
         key = f"{keys.GUARD_PREFIX}{rung.value}"
         last = self.actions[-1] if self.actions else None
@@ -61,12 +62,14 @@ class Report:
         else:
             self.close()
             count = 1
-            more = {"action": rung.value, "series": finding.key, "steps": count, **evidence}
+            more = {"action": rung.value, "series": finding.key, "steps": count, **finding.evidence, **evidence}
             action = replace(finding, key=key, evidence=more)
             self.actions.append(action)
         expected = "" if finding.baseline != finding.baseline else f" ({finding.baseline:.4g} expected)"
+        onset = finding.evidence.get("onset_step")
+        since = "" if onset is None else f" and has been getting worse since step {onset}"
         done = _DONE[rung].format(evidence.get("restored_step"))
-        sentence = f"step {finding.step}: {finding.key} is {finding.value:.4g}{expected}: {done}"
+        sentence = f"step {finding.step}: {finding.key} is {finding.value:.4g}{expected}{since}: {done}"
         self._is_told = count & (count - 1) == 0
         if self._is_told and self._is_global_zero:
             _logger.warning("SpikeGuard: %s%s", sentence, f", {count} in a row" if count > 1 else "")

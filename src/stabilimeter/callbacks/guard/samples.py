@@ -1,6 +1,7 @@
 """Which batches went into which step, and which of them are drawn again after a rollback."""
 
 import os
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from stabilimeter.callbacks.skip_list import SkippingSampler, extend_skip_list
 
 Position = tuple[int, int]
 """Number of the epoch (from 1; 0 before the first one), and of batches drawn in it."""
+
+_MOST_STEPS = 10_000
 
 
 class DrawnSamples:
@@ -28,17 +31,20 @@ class DrawnSamples:
         self._epoch = 0
         self._num_batches = 0
         self._of_step: list[int] = []
+        self._first_of_steps: deque[tuple[int, int]] = deque(maxlen=_MOST_STEPS)
         self._left_out: set[int] = set()
 
     def begin_epoch(self) -> None:
         """The sampler starts from its beginning."""
         self._epoch += 1
         self._num_batches = 0
+        self._first_of_steps.clear()
         self._left_out = set()
 
-    def begin_step(self) -> None:
-        """Batches from now on belong to another optimizer step."""
+    def begin_step(self, step: int) -> None:
+        """Batches from now on belong to the optimizer step of this number."""
         self._of_step = []
+        self._first_of_steps.append((step, self._num_batches))
 
     def count_batch(self) -> None:
         """One more batch has come out of the loader."""
@@ -74,13 +80,17 @@ class DrawnSamples:
             extend_skip_list(skip_list, samples)
         return {"samples": sorted(samples)}
 
-    def since(self, position: Position) -> list[int]:
-        """Numbers of the batches of this epoch drawn after ``position``, without those of steps not taken."""
+    def between(self, position: Position, step: int) -> list[int]:
+        """Numbers of the batches of this epoch drawn after ``position`` and before those of ``step``.
+
+        Those of steps not taken are left out. Nobody remembers where a step began that lies 10,000 steps back: none.
+        """
         epoch, first = position
         first = first if epoch == self._epoch else 0
-        return [number for number in range(first, self._num_batches) if number not in self._left_out]
+        end = max((number for at, number in self._first_of_steps if at <= step), default=0)
+        return [number for number in range(first, end) if number not in self._left_out]
 
-    def go_back(self, position: Position) -> None:
-        """Have the batches since ``position`` drawn again, if there is a sampler that can."""
+    def go_back(self, position: Position, step: int) -> None:
+        """Have the batches `between` drawn again, if there is a sampler that can."""
         if self._sampler is not None:
-            self._sampler.draw_again(self.since(position), self._batch_size)
+            self._sampler.draw_again(self.between(position, step), self._batch_size)

@@ -57,41 +57,6 @@ class Snapshot:
         return _copied(self._extra)
 
 
-class Snapshots:
-    """The last two snapshots. Training goes back to the one that has proved healthy.
-
-    A loss shows late that the weights have gone wrong, so a snapshot counts only once a whole interval without a
-    flagged step has followed, and the next state is a calm one too. Until the first one has, the state in which
-    training started counts.
-    """
-
-    def __init__(self, first: Snapshot) -> None:
-        self._healthy = first
-        self._candidate: Snapshot | None = None
-
-    @property
-    def healthy(self) -> Snapshot:
-        """Where to go back to."""
-        return self._healthy
-
-    def add(self, snapshot: Snapshot | None, last_flagged: int | None) -> None:
-        """A new interval begins.
-
-        Args:
-            snapshot: The present state; None if it is not a calm one.
-            last_flagged: Number of the last step that was flagged, if any was.
-        """
-        candidate = self._candidate
-        unflagged = candidate is not None and (last_flagged is None or last_flagged < candidate.step)
-        if candidate is not None and unflagged and snapshot is not None:
-            self._healthy = candidate
-        self._candidate = snapshot
-
-    def drop_candidate(self) -> None:
-        """Training has gone back; the state that was on trial is gone."""
-        self._candidate = None
-
-
 def _tensors_of(module: LightningModule) -> Sequence[Tensor]:
     return [*(p.detach() for p in module.parameters()), *module.buffers()]
 

@@ -1,0 +1,98 @@
+"""Slow turns in a series of losses, without a Trainer."""
+
+import json
+
+import numpy as np
+import pytest
+
+from stabilimeter.callbacks.guard.judge import Judge
+from stabilimeter.stats.incident import Kind
+
+TURNS_AT = 200
+
+
+def losses(seed=0, rise=0.1, num=260):
+    """2 +- 0.05, and ``rise`` noise widths more at every step from 200 on."""
+    noise = np.random.default_rng(seed).normal(size=num)
+    return (2.0 + 0.05 * (noise + rise * np.maximum(np.arange(num) - TURNS_AT, 0.0))).tolist()
+
+
+def turns(judge, values, first=0, rates=None):
+    found = []
+    for step, loss in enumerate(values, first):
+        rate = None if rates is None else rates[step]
+        flagged, turn = judge.findings(step, loss=loss, norm=1.0, learning_rate=rate)
+        if turn is not None:
+            found.append((turn, flagged))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_turn_is_told_once_with_its_onset(seed):
+    judge = Judge(1e-4, "")
+    [(turn, _)] = turns(judge, losses(seed))
+    assert (turn.kind, turn.key) == (Kind.DIVERGENCE, "train/loss")
+    assert turn.step == turn.end_step <= TURNS_AT + 40
+    assert TURNS_AT - 20 <= turn.evidence["onset_step"] < turn.step
+    assert judge.onset == turn.evidence["onset_step"]
+    assert turn.baseline == pytest.approx(2.0, abs=0.05)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_noise_does_not_turn(seed):
+    judge = Judge(1e-4, "")
+    assert turns(judge, losses(seed, rise=0.0, num=1000)) == []
+    assert judge.onset is None
+
+
+def test_a_slight_setback_is_trouble_but_no_turn():
+    """A level 1.5 noise widths higher: no state is healthy meanwhile, and nothing is done about it."""
+    values = np.array(losses(rise=0.0))
+    values[TURNS_AT:240] += 0.075
+    judge = Judge(1e-4, "")
+    assert turns(judge, values[:235].tolist()) == []
+    assert TURNS_AT - 5 <= judge.onset < 235
+
+
+def test_a_setback_of_which_a_value_comes_to_stand_out_is_clear():
+    values = np.array(losses(rise=0.0))
+    values[TURNS_AT:] += 0.075
+    values[235] = 3.0
+    judge = Judge(1e-4, "")
+    [(turn, flagged)] = turns(judge, values[:236].tolist())
+    assert (turn.step, [finding.step for finding in flagged]) == (235, [235])
+    assert TURNS_AT - 5 <= turn.evidence["onset_step"] < 235
+
+
+def test_a_value_that_stands_out_by_itself_is_no_turn():
+    values = losses(rise=0.0)
+    values[235] = 3.0
+    assert turns(Judge(1e-4, ""), values[:236]) == []
+
+
+@pytest.mark.parametrize("raised_at", [None, TURNS_AT - 40, TURNS_AT])
+def test_a_learning_rate_raised_right_before_is_named(raised_at):
+    rates = [0.1 if raised_at is None or step < raised_at else 0.2 for step in range(260)]
+    [(turn, _)] = turns(Judge(1e-4, ""), losses(), rates=rates)
+    expected = {"step": TURNS_AT, "before": 0.1, "after": 0.2} if raised_at == TURNS_AT else None
+    assert turn.evidence.get("learning_rate_jump") == expected
+
+
+def test_a_state_through_json_goes_on_alike():
+    values, rates = losses(), [0.1 if step < TURNS_AT else 0.2 for step in range(260)]
+    whole = turns(Judge(1e-4, ""), values, rates=rates)
+    for at in (100, 205, 215, 250):
+        first, second = Judge(1e-4, ""), Judge(1e-4, "")
+        found = turns(first, values[:at], rates=rates)
+        second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+        assert second.onset == first.onset
+        assert found + turns(second, values[at:], at, rates=rates) == whole
+
+
+def test_after_going_back_nothing_has_begun_before():
+    values = losses()
+    first, second = Judge(1e-4, ""), Judge(1e-4, "")
+    turns(first, values[:210])
+    second.load_state_dict(first.state_dict(), 230)
+    [(turn, _)] = turns(second, values[210:], 230)
+    assert turn.evidence["onset_step"] >= 230
