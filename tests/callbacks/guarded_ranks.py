@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from torch import nn
 from torch.distributed.fsdp import fully_shard
@@ -92,6 +92,23 @@ def weights(module):
     return [p.detach().clone() for p in full]
 
 
+class Kept(Callback):
+    """Number of elements, in all tensors on the host, that the guard's snapshot holds at step 30."""
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        if batch_idx == 30:
+            snapshot = next(c for c in trainer.callbacks if isinstance(c, SpikeGuard))._way_back._healthy.last
+            tensors = [t for t in flat([snapshot._tensors, snapshot._optimizers]) if isinstance(t, torch.Tensor)]
+            assert not any(hasattr(t, "placements") for t in tensors)
+            self.numel = sum(t.numel() for t in tensors)
+
+
+def flat(item):
+    if isinstance(item, dict):
+        return flat(list(item.values()))
+    return [leaf for part in item for leaf in flat(part)] if isinstance(item, list | tuple) else [item]
+
+
 def result(module, guard=None):
     actions = [] if guard is None else [(a.key, a.step, a.value, dict(a.evidence)) for a in guard.actions]
     return {"weights": weights(module), "actions": actions, "seen": module.seen}
@@ -125,9 +142,9 @@ def main(out):
         fit(module, guard, strategy=ModelParallelStrategy(data_parallel_size=2, tensor_parallel_size=1))
         found[name] = result(module, guard)
     guard = SpikeGuard("rollback", max_skips=0, snapshot_every_n_steps=10)
-    module = Learner(bad, shards=True)
-    fit(module, guard, strategy=ModelParallelStrategy(data_parallel_size=2, tensor_parallel_size=1))
-    found["sharded rollback"] = result(module, guard)
+    module, kept = Learner(bad, shards=True), Kept()
+    fit(module, kept, guard, strategy=ModelParallelStrategy(data_parallel_size=2, tensor_parallel_size=1))
+    found["sharded rollback"] = {**result(module, guard), "numel": kept.numel}
 
     turning, slow = data(180, turns_at=120), {"max_skips": 0, "max_rollbacks": 1, "snapshot_every_n_steps": 10}
     guard, module = SpikeGuard("rollback", **slow), Learner(turning)

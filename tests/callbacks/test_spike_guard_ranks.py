@@ -56,6 +56,13 @@ def test_the_run_is_the_one_without_the_bad_batches(ranks, guarded, reference):
     assert not same(ranks[0]["warn"]["weights"], ranks[0]["without 40"]["weights"])
 
 
+def test_a_rank_keeps_only_its_own_shards_and_keeps_them_on_the_host(ranks):
+    parameters = 4 * 8 + 8 + 8 * 2 + 2
+    steps = 4  # AdamW counts them per parameter
+    held = [rank["sharded rollback"]["numel"] for rank in ranks]
+    assert sum(held) == 3 * parameters + 2 * steps
+
+
 def test_a_slow_turn_on_one_rank_takes_both_back_to_before_it(ranks):
     first, second = (rank["turn"] for rank in ranks)
     assert first["actions"] == second["actions"]

@@ -1,8 +1,8 @@
 """The state of training in memory, so that a fit can go back to it."""
 
 import random
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from stabilimeter.callbacks.guard.samples import Position
 
 
 class Snapshot:
-    """Everything that a rollback restores, copied to host memory (sharded optimizer state stays on its device).
+    """Everything that a rollback restores, copied to host memory: of sharded tensors what this rank holds.
 
     It holds parameters and buffers of the module, optimizers, learning-rate schedules, gradient scaler and the random
     states of Python, NumPy, PyTorch and this process's CUDA device. It does not hold what Lightning offers no public
@@ -48,7 +48,7 @@ class Snapshot:
         for tensor, saved in zip(_tensors_of(module), self._tensors, strict=True):
             local_part(tensor).copy_(saved)
         for optimizer, saved in zip(trainer.optimizers, self._optimizers, strict=True):
-            optimizer.load_state_dict(_copied(saved))
+            optimizer.load_state_dict(_with_shards(saved))
             optimizer.zero_grad(set_to_none=True)
         for config, saved in zip(trainer.lr_scheduler_configs, self._schedules, strict=True):
             config.scheduler.load_state_dict(_copied(saved))
@@ -61,15 +61,49 @@ def _tensors_of(module: LightningModule) -> Sequence[Tensor]:
     return [*(p.detach() for p in module.parameters()), *module.buffers()]
 
 
+class _Shard(NamedTuple):
+    """A DTensor, its local part on the host."""
+
+    local: Tensor
+    device: torch.device
+    mesh: Any
+    placements: Any
+    shape: torch.Size
+    stride: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tensor: Any) -> "_Shard":
+        local = tensor.to_local()
+        host = local.to("cpu", copy=True)
+        return cls(host, local.device, tensor.device_mesh, tensor.placements, tensor.shape, tensor.stride())
+
+    def whole(self) -> Tensor:
+        from torch.distributed.tensor import DTensor  # not in every build of PyTorch
+
+        local = self.local.to(self.device, copy=True)
+        return DTensor.from_local(
+            local, self.mesh, self.placements, run_check=False, shape=self.shape, stride=self.stride
+        )
+
+
 def _copied(item: Any) -> Any:
     """A deep copy of nested dictionaries and lists whose tensors go to the host."""
     if isinstance(item, Tensor):
-        return item.detach().clone() if is_dtensor(item) else item.detach().to("cpu", copy=True)
+        return _Shard.of(item.detach()) if is_dtensor(item) else item.detach().to("cpu", copy=True)
+    return _mapped(_copied, item)
+
+
+def _with_shards(item: Any) -> Any:
+    """A deep copy of what `_copied` has made, whose shards are DTensors again."""
+    if isinstance(item, Tensor):
+        return item.clone()
+    return item.whole() if isinstance(item, _Shard) else _mapped(_with_shards, item)
+
+
+def _mapped(function: Callable[[Any], Any], item: Any) -> Any:
     if isinstance(item, dict):
-        return type(item)((key, _copied(value)) for key, value in item.items())
-    if type(item) in (list, tuple):
-        return type(item)(_copied(value) for value in item)
-    return item
+        return type(item)((key, function(value)) for key, value in item.items())
+    return type(item)(map(function, item)) if type(item) in (list, tuple) else item
 
 
 def _random_states(device: torch.device) -> dict[str, Any]:
