@@ -472,7 +472,7 @@ class TestResume:
         guard = SpikeGuard("skip", alarm_rate=1e-3)
         make_trainer(guard).fit(Learner(data, resumable=True), ckpt_path=tmp_path / "c.ckpt")
         assert done(guard)[0] == ("skip", 40, "train/loss")
-        assert all(state.rule.alarm_rate == 1e-3 for state in guard._panel.judges[0]._states.values())
+        assert all(state.rule.alarm_rate == 1e-3 for state in guard._panel._judges[0]._states.values())
 
 
 class TestArguments:

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from stabilimeter.callbacks.clock import step_in_progress
 from stabilimeter.callbacks.guard.hold import Hold
-from stabilimeter.callbacks.guard.judge import Judge
+from stabilimeter.callbacks.guard.judge import Finding, Judge
 from stabilimeter.callbacks.guard.ladder import Budget, Ladder, Rung, Trouble, climbed
 from stabilimeter.callbacks.guard.panel import Panel, Verdict
 from stabilimeter.callbacks.guard.report import Report
@@ -205,18 +205,16 @@ class SpikeGuard(Callback):
             onset = self._panel.onset
             if onset is not None and self._way_back is not None:
                 self._way_back.doubt(onset)
-            flagged, turn = verdict.findings
-            if turn is not None and self._act(verdict, turn, Trouble.TURN) is not Rung.WARN:
-                continue
-            if flagged:
-                self._act(verdict, flagged[0], self._panel.judges[verdict.optimizer].trouble(flagged))
+            for finding in verdict.findings:
+                if self._act(verdict, finding) is not Rung.WARN:
+                    break
 
-    def _act(self, verdict: Verdict, finding: Incident, trouble: Trouble) -> Rung:
-        step, rung = verdict.step, Rung.WARN
-        if RATE_JUMP not in finding.evidence:  # or else the turn was deliberate
+    def _act(self, verdict: Verdict, finding: Finding) -> Rung:
+        (incident, trouble), step, rung = finding, verdict.step, Rung.WARN
+        if RATE_JUMP not in incident.evidence:  # or else the turn was deliberate
             can_go_back = self._way_back is not None and self._way_back.is_open
             self._ladder, rung = climbed(self._ladder, self._budget, step, trouble, can_go_back=can_go_back)
-        evidence: dict[str, Any] = {**verdict.seen, "flagged": [flagged.key for flagged in verdict.findings.flagged]}
+        evidence: dict[str, Any] = dict(verdict.seen)
         if rung is not Rung.WARN:
             self._hold.skip(self._panel.parameters(verdict.optimizer))
             if trouble is not Trouble.TURN:
@@ -224,7 +222,7 @@ class SpikeGuard(Callback):
         if rung is Rung.ROLLBACK and self._way_back is not None:
             onset = self._panel.onset
             evidence |= self._way_back.plan(step if onset is None else onset)
-        sentence = self._report.enter(finding, rung, evidence)
+        sentence = self._report.enter(incident, rung, evidence)
         if rung is Rung.STOP:
             self.stop_reason = f"SpikeGuard: {sentence}"
             self._trainer.should_stop = True

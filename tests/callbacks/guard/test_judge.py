@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stabilimeter.callbacks.guard.judge import Judge
+from stabilimeter.callbacks.guard.ladder import Trouble
 from stabilimeter.stats.incident import Kind
 
 TURNS_AT = 200
@@ -21,16 +22,16 @@ def turns(judge, values, first=0, rates=None):
     found = []
     for step, loss in enumerate(values, first):
         rate = None if rates is None else rates[step]
-        flagged, turn = judge.findings(step, loss=loss, norm=1.0, learning_rate=rate)
-        if turn is not None:
-            found.append((turn, flagged))
+        for incident, trouble in judge.findings(step, loss=loss, norm=1.0, learning_rate=rate):
+            if trouble is Trouble.TURN:
+                found.append(incident)
     return found
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_turn_is_told_once_with_its_onset(seed):
     judge = Judge(1e-4, "")
-    [(turn, _)] = turns(judge, losses(seed))
+    [turn] = turns(judge, losses(seed))
     assert (turn.kind, turn.key) == (Kind.DIVERGENCE, "train/loss")
     assert turn.step == turn.end_step <= TURNS_AT + 40
     assert TURNS_AT - 20 <= turn.evidence["onset_step"] < turn.step
@@ -59,9 +60,30 @@ def test_a_setback_of_which_a_value_comes_to_stand_out_is_clear():
     values[TURNS_AT:] += 0.075
     values[235] = 3.0
     judge = Judge(1e-4, "")
-    [(turn, flagged)] = turns(judge, values[:236].tolist())
-    assert (turn.step, [finding.step for finding in flagged]) == (235, [235])
+    [turn] = turns(judge, values[:236].tolist())
+    assert (turn.step, turn.value, turn.evidence["flagged"]) == (235, 3.0, ["train/loss"])
     assert TURNS_AT - 5 <= turn.evidence["onset_step"] < 235
+
+
+@pytest.mark.parametrize(
+    ("loss", "norm", "trouble", "flagged"),
+    [
+        (2.0, 1.0, None, None),
+        (9.0, 1.0, Trouble.LOSS, ["train/loss"]),
+        (2.0, 99.0, Trouble.GRADIENT, ["grad/norm"]),
+        (9.0, 99.0, Trouble.LOSS, ["train/loss", "grad/norm"]),
+        (9.0, float("inf"), Trouble.NONFINITE, ["train/loss", "grad/norm"]),
+        (float("nan"), 1.0, Trouble.NONFINITE, ["train/loss"]),
+    ],
+)
+def test_what_a_single_step_amounts_to(loss, norm, trouble, flagged):
+    judge, rng = Judge(1e-4, ""), np.random.default_rng(1)
+    for step, value in enumerate(losses(rise=0.0, num=100)):
+        assert judge.findings(step, loss=value, norm=float(np.exp(0.1 * rng.normal()))) == []
+    found = judge.findings(100, loss=loss, norm=norm)
+    assert [(finding.trouble, finding.incident.evidence["flagged"]) for finding in found] == (
+        [] if trouble is None else [(trouble, flagged)]
+    )
 
 
 def test_a_value_that_stands_out_by_itself_is_no_turn():
@@ -73,7 +95,7 @@ def test_a_value_that_stands_out_by_itself_is_no_turn():
 @pytest.mark.parametrize("raised_at", [None, TURNS_AT - 40, TURNS_AT])
 def test_a_learning_rate_raised_right_before_is_named(raised_at):
     rates = [0.1 if raised_at is None or step < raised_at else 0.2 for step in range(260)]
-    [(turn, _)] = turns(Judge(1e-4, ""), losses(), rates=rates)
+    [turn] = turns(Judge(1e-4, ""), losses(), rates=rates)
     expected = {"step": TURNS_AT, "before": 0.1, "after": 0.2} if raised_at == TURNS_AT else None
     assert turn.evidence.get("learning_rate_jump") == expected
 
@@ -94,5 +116,5 @@ def test_after_going_back_nothing_has_begun_before():
     first, second = Judge(1e-4, ""), Judge(1e-4, "")
     turns(first, values[:210])
     second.load_state_dict(first.state_dict(), 230)
-    [(turn, _)] = turns(second, values[210:], 230)
+    [turn] = turns(second, values[210:], 230)
     assert turn.evidence["onset_step"] >= 230

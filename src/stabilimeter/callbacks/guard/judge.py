@@ -17,17 +17,17 @@ _SERIOUS = 2.0
 _MOST_JUMPS = 20
 
 
-class Findings(NamedTuple):
-    """What is out of the ordinary at a step.
+class Finding(NamedTuple):
+    """Something out of the ordinary at a step.
 
     Attributes:
-        flagged: One incident of a single point for each value that stands out; the loss first.
-        turn: The loss has been turning for the worse, and this is the first step at which that is clear. The evidence
-            holds ``onset_step``, where it began, ``deviations``, and a ``learning_rate_jump`` behind it.
+        incident: One of a single point, at this step. Its evidence holds the names of the series that are ``flagged``;
+            for a slow turn also ``onset_step``, where it began, ``deviations``, and a ``learning_rate_jump`` behind it.
+        trouble: What it amounts to.
     """
 
-    flagged: list[Incident]
-    turn: Incident | None
+    incident: Incident
+    trouble: Trouble
 
 
 class Judge:
@@ -57,8 +57,8 @@ class Judge:
 
     def findings(
         self, step: int, *, loss: float | None, norm: float | None, learning_rate: float | None = None
-    ) -> Findings:
-        """What is out of the ordinary at this step. A slow turn is told once, of the loss only.
+    ) -> list[Finding]:
+        """What is out of the ordinary at this step: a slow turn, told once, of the loss only; values that stand out.
 
         Args:
             step: Number of the optimizer step.
@@ -69,21 +69,21 @@ class Judge:
         if learning_rate is not None:
             self._jumps = [*self._jumps, *rate_jumps([step], [learning_rate], self._rate)][-_MOST_JUMPS:]
             self._rate = learning_rate
-        before, flagged = self._open[self._loss_key], []
+        before, standing_out = self._open[self._loss_key], []
         for key, value in ((self._loss_key, loss), (self._norm_key, norm)):
             if value is None:
                 continue
             state, _ = detection.step(self._states[key], step, value)
             self._states[key], self._open[key] = state, detection.finish(state)
             if state.flagged:
-                flagged.append(_as_seen_now(self._open[key], key, step, value))
-        return Findings(flagged, None if loss is None else self._turn(step, loss, before))
-
-    def trouble(self, flagged: list[Incident]) -> Trouble:
-        """What the flagged values of a step amount to."""
-        if not all(isfinite(finding.value) for finding in flagged):
-            return Trouble.NONFINITE
-        return Trouble.LOSS if any(finding.key == self._loss_key for finding in flagged) else Trouble.GRADIENT
+                standing_out.append(_as_seen_now(self._open[key], key, step, value))
+        evidence = {"flagged": [incident.key for incident in standing_out]}
+        found = []
+        if loss is not None and (opened := self._clear_turn(before)) is not None:
+            found.append(Finding(self._turn(opened, step, loss, evidence), Trouble.TURN))
+        if standing_out:
+            found.append(Finding(replace(standing_out[0], evidence=evidence), self._trouble(standing_out)))
+        return found
 
     def state_dict(self) -> dict[str, Any]:
         """Dictionaries, lists and numbers."""
@@ -111,23 +111,27 @@ class Judge:
         self._told, self._rate = saved["told"], saved["rate"]
         self._jumps = [RateJump(*jump) for jump in saved["jumps"]]
 
-    def _turn(self, step: int, loss: float, before: Incident | None) -> Incident | None:
-        """The slow turn, if it is serious, or if with this value an open one has come to stand out."""
+    def _clear_turn(self, before: Incident | None) -> Incident | None:
+        """The slow turn that is open, if it is serious or a value has come to stand out of it; not twice the same."""
         opened = self._open[self._loss_key]
         if opened is None or self._onset(opened) == self._told:
             return None
         if _is_slow(opened):
-            clear = opened.evidence["deviations"] >= _SERIOUS
-        else:
-            clear = before is not None and _is_slow(before) and before.step == opened.step
-        if not clear:
-            return None
+            return opened if opened.evidence["deviations"] >= _SERIOUS else None
+        return opened if before is not None and _is_slow(before) and before.step == opened.step else None
+
+    def _turn(self, opened: Incident, step: int, loss: float, evidence: Mapping[str, Any]) -> Incident:
         self._told = onset = self._onset(opened)
-        evidence = {"onset_step": onset, "deviations": opened.evidence["deviations"]}
         jump = jump_behind(self._jumps, onset)
-        if jump is not None:
-            evidence[RATE_JUMP] = jump._asdict()
+        more = {"onset_step": onset, "deviations": opened.evidence["deviations"]}
+        more |= {} if jump is None else {RATE_JUMP: jump._asdict()}
+        evidence = {**evidence, **more}
         return replace(opened, kind=Kind.DIVERGENCE, step=step, end_step=step, value=loss, evidence=evidence)
+
+    def _trouble(self, standing_out: list[Incident]) -> Trouble:
+        if not all(isfinite(incident.value) for incident in standing_out):
+            return Trouble.NONFINITE
+        return Trouble.LOSS if any(incident.key == self._loss_key for incident in standing_out) else Trouble.GRADIENT
 
     def _onset(self, incident: Incident) -> int:
         return max(incident.step, self._first)

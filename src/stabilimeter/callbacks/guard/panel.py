@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from stabilimeter.callbacks.capture.micro_batches import MicroBatchLoss, without_loss_scale
 from stabilimeter.callbacks.clock import step_in_progress
 from stabilimeter.callbacks.guard.gauge import Gauge
-from stabilimeter.callbacks.guard.judge import Findings, Judge
+from stabilimeter.callbacks.guard.judge import Finding, Judge
 
 
 class Verdict(NamedTuple):
@@ -28,7 +28,7 @@ class Verdict(NamedTuple):
     optimizer: int
     step: int
     seen: Mapping[str, float | None]
-    findings: Findings
+    findings: list[Finding]
 
 
 class _Measured(NamedTuple):
@@ -56,14 +56,14 @@ class Panel:
         suffixes = [""] if len(optimizers) == 1 else [f"/optimizer_{i}" for i in range(len(optimizers))]
         self._index = {id(optimizer): i for i, optimizer in enumerate(optimizers)}
         self._gauges = [Gauge(optimizer, trainer.strategy, trainer.world_size) for optimizer in optimizers]
-        self.judges = [Judge(alarm_rate, suffix) for suffix in suffixes]
+        self._judges = [Judge(alarm_rate, suffix) for suffix in suffixes]
         self._micro_batches = MicroBatchLoss()
         self._unread: list[_Measured] = []
 
     @property
     def onset(self) -> int | None:
         """First step of what is out of the ordinary now, of any optimizer; None if nothing is."""
-        return min((judge.onset for judge in self.judges if judge.onset is not None), default=None)
+        return min((judge.onset for judge in self._judges if judge.onset is not None), default=None)
 
     def parameters(self, optimizer: int) -> Sequence[Tensor]:
         """The parameters of one optimizer."""
@@ -99,18 +99,18 @@ class Panel:
                 "loss": loss if measured.has_loss else None,
                 "norm": norm if measured.has_gradients and not left_to_scaler else None,
             }
-            judge = self.judges[measured.optimizer]
+            judge = self._judges[measured.optimizer]
             findings = judge.findings(measured.step, **seen, learning_rate=measured.learning_rate)
             yield Verdict(measured.optimizer, measured.step, seen, findings)
 
     def learnt(self) -> list[dict[str, Any]]:
         """What the judges know, for `go_back`."""
-        return [judge.state_dict() for judge in self.judges]
+        return [judge.state_dict() for judge in self._judges]
 
     def go_back(self, learnt: Sequence[Mapping[str, Any]], step: int) -> None:
         """Go on from `learnt`, in a state that has proved healthy since; ``step`` is the next one."""
         self._micro_batches = MicroBatchLoss()
-        for judge, saved in zip(self.judges, learnt, strict=True):
+        for judge, saved in zip(self._judges, learnt, strict=True):
             judge.load_state_dict(saved, step)
 
     def state_dict(self) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class Panel:
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Go on from `state_dict`."""
-        for judge, learnt in zip(self.judges, saved["judges"], strict=True):
+        for judge, learnt in zip(self._judges, saved["judges"], strict=True):
             judge.load_state_dict(learnt)
         self._micro_batches.load_state_dict(saved["micro_batches"])
         self._unread = [_Measured(*measured) for measured in saved["unread"]]
