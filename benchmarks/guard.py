@@ -11,6 +11,8 @@ one that skips, with one that lets the batches since the snapshot pass, and with
 loss in the end, and what was done. The records stay in FOLDER, and are not trained again:
 ``stabilimeter summarize FOLDER`` tells what led, what was done and what it cost.
 
+**noise**: how often a slow turn is told of where there is none: the stationary noise of `calibration.py` as the loss.
+
 **cost**: processor time of a fit over that of the same fit without a guard, median and quartiles over interleaved
 rounds; reads of the device per step.
 """
@@ -30,17 +32,22 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, RandomSampler
 
+from calibration import NOISES, STEPS
 from organic_onset import Course, onset, running_median
 from organic_runs import CLOSED, FAMILIES, Family, OrganicGPT, Text
 from rounds import quartiles, seconds
 from stabilimeter import StabilityMonitor, read_run
+from stabilimeter.callbacks.guard.judge import Judge
+from stabilimeter.callbacks.guard.ladder import Trouble
 from stabilimeter.callbacks.skip_list import SkippingSampler
 from stabilimeter.callbacks.spike_guard import SpikeGuard
 from stabilimeter.experiments.char_gpt import CharGPT, HelpTopics
 from stabilimeter.records import keys
 from stabilimeter.records.record_error import RecordError
 from stabilimeter.records.run import Run
+from stabilimeter.stats.detection import ALARM_RATE
 from stabilimeter.stats.incident import Incident
+from stabilimeter.stats.spike_rate import spike_rate
 
 LAST = 50
 WAYS: dict[str, tuple[str | None, bool]] = {
@@ -191,6 +198,21 @@ def trained(family: Family, seed: int, way: str, folder: Path) -> Run:
     return read_run(home)
 
 
+def noise(seeds: int = 20) -> None:
+    """Count slow turns on noise."""
+    print(f"{'noise':16}{'slow turns':>12}{'steps':>10}{'a step':>10}   95 % interval")
+    for name, draw in NOISES.items():
+        turns = 0
+        for seed in range(seeds):
+            judge = Judge(ALARM_RATE, "")
+            for step, value in enumerate(draw(np.random.default_rng(seed)).tolist()):
+                turns += any(found.trouble is Trouble.TURN for found in judge.findings(step, loss=value, norm=None))
+        rate = spike_rate(turns, seeds * STEPS)
+        print(
+            f"{name:16}{turns:12d}{seeds * STEPS:10d}{rate.rate:10.1e}   {rate.low:.1e} to {rate.high:.1e}", flush=True
+        )
+
+
 def cost(rounds: int) -> None:
     """Time fits of a healthy run under each action."""
     data = Text()
@@ -232,7 +254,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--only", choices=["glitches", "rescue", "cost"])
+    parser.add_argument("--only", choices=["glitches", "rescue", "noise", "cost"])
     parser.add_argument("--runs", default="", help="leave out families of runs whose name does not contain this")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
@@ -244,6 +266,8 @@ def main() -> None:
         glitches()
     if arguments.only in (None, "rescue"):
         rescue(arguments.folder, arguments.runs, arguments.seeds)
+    if arguments.only in (None, "noise"):
+        noise()
     if arguments.only in (None, "cost"):
         cost(arguments.rounds)
 

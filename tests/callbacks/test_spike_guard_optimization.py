@@ -110,6 +110,34 @@ class TestManual:
         assert [a.evidence["restored_step"] for a in guard.actions] == [60]  # 30 batches
         assert same(everything(guarded), everything(fit(make_trainer(), Passes())))
 
+    @pytest.mark.parametrize("rise", [0.02, 0.0])
+    def test_a_slow_turn_of_one_loss_takes_both_optimizers_back(self, make_trainer, rise):
+        class Turning(Pair):
+            passed_over = range(0)
+
+            def skips(self, name, batch_idx):
+                return batch_idx in self.passed_over
+
+            def manual_backward(self, loss):
+                _, index = divmod(self.trainer.global_step, 2)
+                batch_idx = self.trainer.fit_loop.batch_idx
+                super().manual_backward(loss * (1.0 + index * rise * max(batch_idx - 200, 0)))
+
+            def train_dataloader(self):
+                return DataLoader(dataset(2400), batch_size=8)
+
+        guard = SpikeGuard("rollback", max_skips=0, max_rollbacks=1, snapshot_every_n_steps=40)
+        guarded = fit(make_trainer(guard), Turning())
+        if rise == 0.0:
+            assert guard.actions == ()
+            return
+        first = guard.actions[0]
+        assert (first.key, first.evidence["series"]) == ("guard/rollback", "train/loss/optimizer_1")
+        assert first.evidence["restored_step"] <= 400 <= first.evidence["onset_step"]  # two steps per batch
+        reference = Turning()
+        reference.passed_over = range(first.evidence["restored_step"] // 2, first.step // 2 + 1)
+        assert same(everything(guarded), everything(fit(make_trainer(), reference)))
+
     def test_a_scaler_is_left_where_it_was(self, make_trainer):
         def plugin():
             scaler = torch.amp.GradScaler("cpu", init_scale=64.0, growth_interval=9)

@@ -24,7 +24,7 @@ EVERY = 20
 """Steps between snapshots."""
 
 
-def dataset(seed=0, turns=True):
+def dataset(seed=0, turns=True, slope=0.04):
     """A noisy regression problem; from batch 200 on the weights behind its targets move away, slowly."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(NUM_BATCHES * BATCH, 4, generator=generator)
@@ -32,7 +32,7 @@ def dataset(seed=0, turns=True):
     y = total + torch.randn(len(x), 1, generator=generator)
     number = torch.arange(len(x)) // BATCH
     if turns:
-        y -= 0.04 * (number - TURNS_AT).clamp(min=0)[:, None] * total
+        y -= slope * (number - TURNS_AT).clamp(min=0)[:, None] * total
     return TensorDataset(x, y, number)
 
 
@@ -66,9 +66,9 @@ class Learner(LightningModule):
 
 @pytest.fixture
 def fitted(make_trainer):
-    def fit(data, *callbacks, **settings):
+    def fit(data, *callbacks, accumulated=1, **settings):
         module = Learner(data, **settings)
-        make_trainer(*callbacks, limit_val_batches=0).fit(module)
+        make_trainer(*callbacks, limit_val_batches=0, accumulate_grad_batches=accumulated).fit(module)
         return module
 
     return fit
@@ -136,6 +136,19 @@ class TestRollback:
         assert did(keeper) == ["rollback"]
         assert error(guarded) == pytest.approx(error(healthy), rel=0.1)
         assert error(alone) > 3 * error(healthy)
+
+
+def test_accumulated_micro_batches_go_back_together(fitted):
+    keeper, data = once(snapshot_every_n_steps=10), dataset(1, slope=0.1)
+    guarded = fitted(data, keeper, accumulated=2, sampler=SkippingSampler(range(len(data))))
+    action = keeper.actions[0]
+    onset, back = action.evidence["onset_step"], action.evidence["restored_step"]
+    assert 2 * back <= TURNS_AT <= 2 * onset
+    assert action.evidence["batches_again"] == 2 * (onset - back)
+    again = [*range(2 * back, 2 * onset), *range(2 * action.step + 2, NUM_BATCHES)]
+    again = again[: NUM_BATCHES - 2 * action.step - 2]
+    assert guarded.seen == [*range(2 * action.step + 2), *again]
+    assert same(guarded, fitted(batches(data, *range(2 * back), *again), accumulated=2))
 
 
 class TestOtherActions:
