@@ -46,23 +46,26 @@ def test_noise_does_not_turn(seed):
     assert judge.onset is None
 
 
-def test_a_slight_setback_is_trouble_but_no_turn():
-    """A level 1.5 noise widths higher: no state is healthy meanwhile, and nothing is done about it."""
+@pytest.mark.parametrize(("until", "is_told"), [(222, False), (240, True)])
+def test_a_slight_setback_is_trouble_at_once_and_a_turn_if_it_lasts(until, is_told):
+    """1.5 noise widths, noticed at step 211."""
     values = np.array(losses(rise=0.0))
-    values[TURNS_AT:240] += 0.075
+    values[TURNS_AT:] += 0.075
     judge = Judge(1e-4, "")
-    assert turns(judge, values[:235].tolist()) == []
-    assert TURNS_AT - 5 <= judge.onset < 235
+    found = turns(judge, values[:until].tolist())
+    assert TURNS_AT - 5 <= judge.onset < 211
+    assert [(turn.step, turn.evidence["onset_step"]) for turn in found] == ([(227, judge.onset)] if is_told else [])
+    assert all(turn.evidence["deviations"] < 2.0 for turn in found)
 
 
 def test_a_setback_of_which_a_value_comes_to_stand_out_is_clear():
     values = np.array(losses(rise=0.0))
     values[TURNS_AT:] += 0.075
-    values[235] = 3.0
+    values[220] = 3.0
     judge = Judge(1e-4, "")
-    [turn] = turns(judge, values[:236].tolist())
-    assert (turn.step, turn.value, turn.evidence["flagged"]) == (235, 3.0, ["train/loss"])
-    assert TURNS_AT - 5 <= turn.evidence["onset_step"] < 235
+    [turn] = turns(judge, values[:225].tolist())
+    assert (turn.step, turn.value, turn.evidence["flagged"]) == (220, 3.0, ["train/loss"])
+    assert TURNS_AT - 5 <= turn.evidence["onset_step"] < 220
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,14 @@ from typing import Any, NamedTuple
 from stabilimeter.callbacks.guard.ladder import Trouble
 from stabilimeter.records import keys
 from stabilimeter.stats import detection
+from stabilimeter.stats.detection import SETTLING_POINTS
 from stabilimeter.stats.incident import Incident, Kind
 from stabilimeter.stats.rate_jump import RATE_JUMP, RateJump, jump_behind, rate_jumps
 
 _SERIOUS = 2.0
-"""Deviations from which on a slow turn counts: one that stays below is no incident either if it goes back by itself."""
+"""Deviations from which on a slow turn is clear: one that stays below is no incident either if it goes back by itself.
+
+Below, it is clear when it has lasted for `SETTLING_POINTS` values, the time after which a new level is believed."""
 
 _MOST_JUMPS = 20
 
@@ -45,6 +48,7 @@ class Judge:
             for key in (self._loss_key, self._norm_key)
         }
         self._open: dict[str, Incident | None] = dict.fromkeys(self._states)
+        self._lasted = 0
         self._first = 0
         self._told: int | None = None
         self._rate: float | None = None
@@ -79,7 +83,8 @@ class Judge:
                 standing_out.append(_as_seen_now(self._open[key], key, step, value))
         evidence = {"flagged": [incident.key for incident in standing_out]}
         found = []
-        if loss is not None and (opened := self._clear_turn(before)) is not None:
+        opened = self._open[self._loss_key]
+        if loss is not None and opened is not None and self._is_clear_turn(opened, before):
             found.append(Finding(self._turn(opened, step, loss, evidence), Trouble.TURN))
         if standing_out:
             found.append(Finding(replace(standing_out[0], evidence=evidence), self._trouble(standing_out)))
@@ -90,6 +95,7 @@ class Judge:
         return {
             "loss": detection.plain(self._states[self._loss_key]),
             "norm": detection.plain(self._states[self._norm_key]),
+            "lasted": self._lasted,
             "first": self._first,
             "told": self._told,
             "rate": self._rate,
@@ -108,17 +114,22 @@ class Judge:
             state = detection.from_plain(saved[name])._replace(rule=self._states[key].rule)
             self._states[key], self._open[key] = state, detection.finish(state)
         self._first = saved["first"] if first is None else first
-        self._told, self._rate = saved["told"], saved["rate"]
+        self._lasted, self._told, self._rate = saved["lasted"], saved["told"], saved["rate"]
         self._jumps = [RateJump(*jump) for jump in saved["jumps"]]
 
-    def _clear_turn(self, before: Incident | None) -> Incident | None:
-        """The slow turn that is open, if it is serious or a value has come to stand out of it; not twice the same."""
-        opened = self._open[self._loss_key]
-        if opened is None or self._onset(opened) == self._told:
-            return None
-        if _is_slow(opened):
-            return opened if opened.evidence["deviations"] >= _SERIOUS else None
-        return opened if before is not None and _is_slow(before) and before.step == opened.step else None
+    def _is_clear_turn(self, opened: Incident, before: Incident | None) -> bool:
+        """Whether what is open is a slow turn that is serious, lasts, or of which a value has come to stand out.
+
+        Not twice the same.
+        """
+        goes_on = before is not None and _is_slow(before) and before.step == opened.step
+        self._lasted = self._lasted + 1 if goes_on else 0
+        if self._onset(opened) == self._told:
+            return False
+        if not _is_slow(opened):
+            return goes_on
+        lasts = self._lasted >= SETTLING_POINTS and not opened.evidence.get("recovered", False)
+        return lasts or opened.evidence["deviations"] >= _SERIOUS
 
     def _turn(self, opened: Incident, step: int, loss: float, evidence: Mapping[str, Any]) -> Incident:
         self._told = onset = self._onset(opened)
