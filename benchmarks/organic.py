@@ -1,6 +1,7 @@
 """How early runs that go wrong by themselves are noticed, from the loss alone and from several signals.
 
-    python benchmarks/organic.py FOLDER                   trains 76 small runs: 20 minutes on one core; then one minute
+    python benchmarks/organic.py FOLDER                   trains 74 small runs: 4 minutes on one core; then half of one
+    python benchmarks/organic.py FOLDER --held-out        144 others, other seeds: nothing was developed on these
     python benchmarks/organic.py FOLDER --peers PYTHON    of an environment with trainscope, losslint and trainspotter
 
 FOLDER keeps the runs: what is finished is not trained again. `organic_runs` says what is trained, `organic_onset` when
@@ -81,10 +82,10 @@ def signals(run: Run) -> Mapping[str, np.ndarray]:
     return found
 
 
-def tried(folder: Path) -> list[Trial]:
+def tried(folder: Path, held_out: bool = False) -> list[Trial]:
     """Every run, judged by our rule: its loss, its other signals, and any of them at a rate divided by their number."""
     trials = []
-    for family, seed, run in organic_runs(folder):
+    for family, seed, run in organic_runs(folder, held_out=held_out):
         loss = run[keys.LOSS].values
         found = signals(run)
         alarms = {name: noticed(values) for name, values in found.items()}
@@ -163,6 +164,7 @@ def main() -> None:
     """Train what is missing, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--held-out", action="store_true", help="other seeds of the same families")
     parser.add_argument(
         "--peers", type=Path, metavar="PYTHON", help="run trainscope, losslint, trainspotter of this one"
     )
@@ -170,7 +172,7 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    trials = tried(arguments.folder)
+    trials = tried(arguments.folder, arguments.held_out)
     rules = dict(CODED)
     real: dict[str, Callable[..., object]] = {}
     if arguments.peers is not None:

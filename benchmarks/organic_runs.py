@@ -188,14 +188,24 @@ FAMILIES = (
 )
 
 
-def organic_runs(folder: Path, only: str = "") -> Iterator[tuple[Family, int, Run]]:
+HELD_OUT = 8
+"""Further seeds of each family, on which nothing was developed."""
+
+
+def organic_runs(folder: Path, only: str = "", held_out: bool = False) -> Iterator[tuple[Family, int, Run]]:
     """Every run, trained unless ``folder`` holds it already.
 
     Args:
         folder: Where the records are kept.
         only: Leave out families whose name does not contain this.
+        held_out: Further seeds in place of the first ones.
     """
-    chosen = [(family, seed) for family in FAMILIES if only in family.name for seed in range(family.seeds)]
+    chosen = [
+        (family, seed)
+        for family in FAMILIES
+        if only in family.name
+        for seed in (range(family.seeds, family.seeds + HELD_OUT) if held_out else range(family.seeds))
+    ]
     for number, (family, seed) in enumerate(chosen, 1):
         home = folder / family.name.replace(" ", "_") / f"seed={seed}"
         run = _finished(home)

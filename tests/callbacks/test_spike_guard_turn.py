@@ -225,6 +225,7 @@ def test_a_turn_after_a_deliberate_raise_of_the_learning_rate_is_only_warned_of(
         assert turn.evidence["learning_rate_jump"] == {"step": 218, "before": 0.002, "after": pytest.approx(0.0032)}
 
 
+@pytest.mark.filterwarnings("ignore:StabilityMonitor:UserWarning")  # it tells of the turn as well
 def test_the_record_tells_onset_alarm_and_the_state_gone_back_to(make_trainer, tmp_path):
     keeper = guard("stop", max_skips=0, max_rollbacks=1)
     make_trainer(StabilityMonitor(), keeper, limit_val_batches=0).fit(Learner(dataset()))

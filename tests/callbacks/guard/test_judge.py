@@ -54,7 +54,7 @@ def test_a_slight_setback_is_trouble_at_once_and_a_turn_if_it_lasts(until, is_to
     judge = Judge(1e-4, "")
     found = turns(judge, values[:until].tolist())
     assert TURNS_AT - 5 <= judge.onset < 211
-    assert [(turn.step, turn.evidence["onset_step"]) for turn in found] == ([(227, judge.onset)] if is_told else [])
+    assert [(turn.step, turn.evidence["onset_step"]) for turn in found] == ([(225, judge.onset)] if is_told else [])
     assert all(turn.evidence["deviations"] < 2.0 for turn in found)
 
 

@@ -27,7 +27,7 @@ def sizes(values, **settings):
 def test_a_million_values_take_no_more_memory_than_ten_thousand(positive):
     """Of medians of 16, 64, ... 4096 values 128 are remembered each: the last of these memories is full at 524,288."""
     grown, found = sizes(2.0 + 0.05 * np.random.default_rng(0).standard_normal(STEPS), positive=positive)
-    assert found == 0
+    assert found <= 1e-4 * STEPS
     full = 128 * 4096 // BLOCK + 1
     assert grown[full:].max() <= 1.02 * grown[:full].max()
     assert grown.max() < min(1.5 * grown[0], 20_000)

@@ -1,9 +1,12 @@
 """A loss that turns round: too many values in a row on the bad side of the recent past.
 
 The window follows a loss that begins to rise, and none of its values stands out. So each accepted value is ranked among
-80 accepted values that came 8 to 16 values before it, and the normal scores of the ranks go into Page's cumulative sum:
-scores above `ALLOWANCE` add up, and the sum starts again from zero whenever it would fall below. Ranks have the same
-distribution whatever the shape of the noise, and an improving loss only has low ones.
+80 accepted values that came 8 to 16 values before it, and what the normal score of the rank says for a rise goes into
+Page's cumulative sum, which starts again from zero whenever it would fall below. Ranks have the same distribution
+whatever the shape of the noise, and an improving loss only has low ones.
+
+A rise may be slow or sudden, so a score counts as the log-likelihood ratio of a rise by one standard deviation or by
+two, whichever is larger: ``max(z - 1/2, 2 z - 2)``.
 
 Values that depend on the one before are worth less. Their dependence is the noise of medians of 8 values beside that
 of single steps, 1 where all values are independent, about 4 for an autoregressive series with coefficient 0.9; scores
@@ -26,12 +29,12 @@ BLOCK = 8
 """Number of values behind each median."""
 
 FEWEST_BLOCKS, MOST_BLOCKS = 4, 10
-MEDIANS = 32
-ALLOWANCE = 0.5
+MEDIANS = 64
 HIGHEST = 1.5  # of the alarm threshold: how far the sum can rise, and so how long a return takes
 _OVER = 0.5
-_VISIBLE = 1.0
+_VISIBLE = 0.75
 _SLIGHT = 2.0
+_BACK_BLOCKS = 2
 _SETTLED_BLOCKS = 16
 _MOVE_TO_SD = 1.0483  # standard deviation of independent Gaussian values over the median of their moves
 PRIOR_BLOCKS = 4
@@ -41,6 +44,9 @@ _RATE_AT_ZERO, _RATE_DECAY = 0.15, 0.7  # measured: `benchmarks/calibration.py`
 SCORES = [[float(ndtri((rank + 0.5) / (n + 1))) for rank in range(n + 1)] for n in range(BLOCK * MOST_BLOCKS + 1)]
 """Normal scores of the ranks among n values."""
 
+UPPER_PLACES = [27 * n // 32 for n in range(BLOCK * MOST_BLOCKS + 1)]
+"""Which of n ranked values lies one standard deviation above the middle, if they are Gaussian."""
+
 
 class Setback(NamedTuple):
     """The sum and what it is measured against, in oriented values: high is bad.
@@ -48,7 +54,7 @@ class Setback(NamedTuple):
     Attributes:
         block: The values that make up the next block of 8.
         recent: The last blocks, oldest value first; at most 11 of them.
-        medians: The medians of the last blocks; at most 32.
+        medians: The medians of the last blocks; at most 64.
         seen: Number of blocks.
         reference: The values to rank among, ascending; empty while there are too few.
         dependence: How many times less than an independent one a value is worth.
@@ -56,7 +62,7 @@ class Setback(NamedTuple):
         since: Step at which the sum left zero.
         points: Number of values since then.
         before: Level before that: median of the reference.
-        noise: Standard deviation of the reference.
+        noise: Standard deviation of the reference; of its upper half, if that is wider.
         alarmed: Whether an alarm has been raised that is not over.
         first: Level when it was raised: median of the last 8 values.
         level: Median of the last block since then.
@@ -64,6 +70,8 @@ class Setback(NamedTuple):
         peak: Median of the worst block since then.
         peak_step: Last step of that.
         since_peak: Number of blocks after that.
+        back: Number of blocks in a row that were back.
+        lasted: Number of blocks since the alarm.
     """
 
     block: tuple[float, ...] = ()
@@ -84,11 +92,13 @@ class Setback(NamedTuple):
     peak: float = -inf
     peak_step: int = 0
     since_peak: int = 0
+    back: int = 0
+    lasted: int = 0
 
     @property
     def has_returned(self) -> bool:
         """Whether the values are back where they were."""
-        return self.level < self.before + self.noise
+        return self.level < self.before + _VISIBLE * self.noise
 
     @property
     def was_slight(self) -> bool:
@@ -97,7 +107,7 @@ class Setback(NamedTuple):
 
 
 def threshold(alarm_rate: float) -> float:
-    """The sum beyond which an alarm is raised: stationary noise does so at about half of ``alarm_rate``, or less."""
+    """The sum beyond which an alarm is raised: stationary noise does so at ``alarm_rate`` or less, mostly slightly."""
     return log(_RATE_AT_ZERO / alarm_rate) / _RATE_DECAY
 
 
@@ -107,7 +117,8 @@ def followed(setback: Setback, step: int, value: float, limit: float) -> Setback
     if reference:
         if total == 0.0:
             since, points = step, 0
-        total = total + _score(reference, value) / dependence - ALLOWANCE
+        score = _score(reference, value) / dependence
+        total = total + max(score - 0.5, 2.0 * score - 2.0)
         total = min(total, HIGHEST * limit) if total > 0.0 else 0.0
         points += 1
     block = (*setback.block, value)
@@ -116,15 +127,30 @@ def followed(setback: Setback, step: int, value: float, limit: float) -> Setback
         last = (recent + block)[-2 * BLOCK :]
         if is_visible(last, setback.before, setback.noise):
             level = middle_of(last[-BLOCK:])
-            after = after._replace(
-                alarmed=True, first=level, level=level, last_step=step, peak=level, peak_step=step, since_peak=0
-            )
+            after = after._replace(alarmed=True, first=level, level=level, last_step=step, peak=level, peak_step=step)
     return after if len(block) < BLOCK else _with_block(after, step)
 
 
 def over(setback: Setback, limit: float) -> bool:
     """Whether a setback that raised the alarm has ended: the values are back, or have found a new level."""
-    return setback.alarmed and (setback.total < _OVER * limit or setback.since_peak >= _SETTLED_BLOCKS)
+    if not setback.alarmed:
+        return False
+    return setback.total < _OVER * limit or setback.back >= _BACK_BLOCKS or setback.since_peak >= _SETTLED_BLOCKS
+
+
+def afterwards(setback: Setback) -> Setback:
+    """The state with which to go on after a setback that is over.
+
+    Back where it was, it is measured against the same values as before, without its own where enough others are left.
+    At a new level it is measured against the last values as soon as the next block is complete.
+    """
+    block, recent, medians, seen, reference, dependence = setback[:6]
+    if not setback.has_returned:
+        return Setback(block, recent, medians, seen)
+    others = recent[: -BLOCK * (setback.lasted + 1)] + recent[len(recent) - BLOCK * setback.back :]
+    if len(others) > BLOCK * FEWEST_BLOCKS:
+        recent = others
+    return Setback(block, recent, medians, seen, reference, dependence, before=setback.before, noise=setback.noise)
 
 
 def is_visible(last: tuple[float, ...], before: float, noise: float) -> bool:
@@ -146,14 +172,17 @@ def _with_block(setback: Setback, step: int) -> Setback:
     medians = (*setback.medians, level)[-medians_kept(seen) :]
     after = Setback((), recent, medians, seen, *setback[4:])
     if setback.alarmed:
-        after = after._replace(level=level, since_peak=setback.since_peak + 1)
+        after = after._replace(
+            level=level, since_peak=setback.since_peak + 1, back=setback.back + 1, lasted=setback.lasted + 1
+        )
         if not after.has_returned:
-            after = after._replace(last_step=step)
+            after = after._replace(last_step=step, back=0)
         return after._replace(peak=level, peak_step=step, since_peak=0) if level > setback.peak else after
     if seen <= FEWEST_BLOCKS:
         return after
     reference = tuple(sorted(recent[:-BLOCK]))
     before, noise = middle_and_scale(reference, FLOAT32_ROUNDING * max(-reference[0], reference[-1]) + TINY)
+    noise = max(noise, reference[UPPER_PLACES[len(reference)]] - before)
     dependence = _dependence(recent, medians, noise)
     total, since, points = setback[6:9]
     return Setback((), recent, medians, seen, reference, dependence, total, since, points, before, noise, *setback[11:])

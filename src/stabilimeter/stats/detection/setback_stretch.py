@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from stabilimeter.stats.detection.ranked_rows import middles_and_scales
 from stabilimeter.stats.detection.setback import (
-    ALLOWANCE,
     BLOCK,
     FEWEST_BLOCKS,
     HIGHEST,
@@ -24,6 +23,7 @@ from stabilimeter.stats.detection.setback import (
     MOST_BLOCKS,
     MOST_DEPENDENT,
     SCORES,
+    UPPER_PLACES,
     Setback,
     followed,
     is_visible,
@@ -36,6 +36,7 @@ from stabilimeter.stats.detection.window import FLOAT32_ROUNDING, TINY
 _REFERENCE = BLOCK * MOST_BLOCKS
 _RECENT = _REFERENCE + BLOCK
 _SCORES = np.array([[*scores, *[inf] * (_REFERENCE + 1 - len(scores))] for scores in SCORES])
+_UPPER_PLACES = np.array(UPPER_PLACES)
 
 _Array = NDArray[np.float64]
 
@@ -89,7 +90,7 @@ def _passed(setback: Setback, steps: Sequence[int], values: Sequence[float], lim
     unranked = 0 if setback.reference else (blocks.first + 1) * BLOCK - len(setback.block)
     total, began, count = setback.total, -1, len(values)
     for at, gain in enumerate(_gains(setback, blocks, np.array(values))[unranked:], unranked):
-        more = total + gain - ALLOWANCE
+        more = total + gain
         if more > limit:
             more = min(more, HIGHEST * limit)
             row, end = (len(setback.block) + at) // BLOCK, place + at + 1
@@ -130,14 +131,15 @@ def _after(setback: Setback, blocks: _Blocks, whole: tuple[float, ...], count: i
 
 
 def _gains(setback: Setback, blocks: _Blocks, values: _Array) -> list[float]:
-    """Of each value its score, divided by the dependence; without meaning where there is no reference."""
+    """What each value adds to the sum; without meaning where there is no reference."""
     rows, before = len(blocks.sizes), len(setback.block)
     padded = np.full(rows * BLOCK, inf)
     padded[before : before + len(values)] = values
     placed, references = padded.reshape(rows, BLOCK, 1), blocks.references[:, None, :]
     below, up_to = np.count_nonzero(references < placed, axis=2), np.count_nonzero(references <= placed, axis=2)
     scores = 0.5 * (_SCORES[blocks.sizes[:, None], below] + _SCORES[blocks.sizes[:, None], up_to])
-    gains = (scores / blocks.dependences[:, None]).ravel()
+    scores = (scores / blocks.dependences[:, None]).ravel()
+    gains = np.maximum(scores - 0.5, 2.0 * scores - 2.0)
     own: list[float] = gains[before : before + len(values)].tolist()
     return own
 
@@ -160,6 +162,8 @@ def _blocks(setback: Setback, whole: _Array) -> _Blocks:
         lowest, highest = references[later, 0], references[np.arange(first + 1, n + 1), sizes[later] - 1]
         roundings = FLOAT32_ROUNDING * np.maximum(-lowest, highest) + TINY
         befores[later], noises[later] = middles_and_scales(references[later], sizes[later], roundings)
+        uppers = references[np.arange(first + 1, n + 1), _UPPER_PLACES[sizes[later]]]
+        noises[later] = np.maximum(noises[later], uppers - befores[later])
         dependences[later] = _dependences(setback, whole[:end], np.array(medians), kept, noises[later])
     return _Blocks(medians, first, references, sizes, befores, noises, dependences)
 

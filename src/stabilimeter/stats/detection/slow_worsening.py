@@ -50,7 +50,8 @@ def followed(
     limit = setback.threshold(rule.alarm_rate)
     back = setback.followed(slow.setback, step, value, limit)
     if setback.over(back, limit):
-        return Slow(), None if back.was_slight else turned(rule, back, window)
+        after = Slow(setback=setback.afterwards(back))
+        return after, None if back.was_slight else turned(rule, back, window)
     if back.alarmed:
         return slow._replace(setback=back), None
     rising = drift.followed(slow.drift, step, value)
