@@ -123,7 +123,7 @@ class TestEnding:
 
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            run = recorded(Climbs(), max_epochs=20)
+            run = recorded(Climbs(), monitor=StabilityMonitor(flush_every_n_steps=50), max_epochs=20)
         assert 40 < told_at[0] <= 100
         assert run.manifest.last_step > 200
 

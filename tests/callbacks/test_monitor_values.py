@@ -191,10 +191,11 @@ def test_names_of_compiled_submodules_are_those_of_the_source(recorded, probe_cl
     assert run.vectors("grad/layer_norms")[2] == ("net.0.weight", "net.0.bias", "net.2.weight", "net.2.bias")
 
 
-def test_learning_rate_is_the_one_the_step_used(recorded, probe_class):
+@pytest.mark.parametrize("rate", [1.0, torch.tensor(1.0)], ids=["number", "tensor"])
+def test_learning_rate_is_the_one_the_step_used(recorded, probe_class, rate):
     class Scheduled(probe_class):
         def configure_optimizers(self):
-            optimizer = torch.optim.SGD(self.parameters(), lr=1.0)
+            optimizer = torch.optim.SGD(self.parameters(), lr=rate.clone() if isinstance(rate, torch.Tensor) else rate)
             return [optimizer], [
                 {"scheduler": torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5), "interval": "step"}
             ]

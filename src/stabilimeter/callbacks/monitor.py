@@ -17,6 +17,7 @@ from stabilimeter.callbacks.capture.signal import AnySignal, DerivedSignal, Sign
 from stabilimeter.callbacks.catalogue import chosen_signals
 from stabilimeter.callbacks.clock import last_step_done
 from stabilimeter.callbacks.recording.evaluations import Evaluations
+from stabilimeter.callbacks.recording.flush_schedule import FlushSchedule
 from stabilimeter.callbacks.recording.journal import Journal
 from stabilimeter.callbacks.recording.monitored_signals import MonitoredSignals
 from stabilimeter.callbacks.recording.opening import Settings, courses, opened_instruments, opened_journal
@@ -50,7 +51,8 @@ class StabilityMonitor(Callback):
         signals: What to measure: names of groups (``["default", "noise_scale"]``, see `catalogue.py`), signals, or
             both; None for ``["default"]``.
         per_layer: Also record vectors with one number per parameter tensor.
-        flush_every_n_steps: Copy measurements to the host, look for incidents and write, every so many steps.
+        flush_every_n_steps: Copy measurements to the host, look for incidents and write, every so many steps; None for
+            every five seconds (and 1000 steps), or every 50 steps with several ranks or where a signal is monitored.
         strided_every_n_steps: Measure what takes a pass over all parameters (size of the update, norm per parameter) at
             every so many steps of an optimizer.
         dirpath: Folder of the run; None for that of its logger, else ``default_root_dir``; inside a Hydra job always
@@ -75,7 +77,7 @@ class StabilityMonitor(Callback):
         self,
         signals: Sequence[AnySignal | str] | None = None,
         per_layer: bool = True,
-        flush_every_n_steps: int = 50,
+        flush_every_n_steps: int | None = None,
         strided_every_n_steps: int = 20,
         dirpath: str | os.PathLike[str] | None = None,
         group: str | None = None,
@@ -99,6 +101,7 @@ class StabilityMonitor(Callback):
         self._journal: Journal | None = None
         self._evaluations = Evaluations(reserved=())
         self._monitored: MonitoredSignals | None = None
+        self._schedule = FlushSchedule(flush_every_n_steps, by_clock=False)
         self._planned_steps: int | None = None
         self._state: dict[str, Any] = {}
         self._trainer: Any = None
@@ -128,6 +131,8 @@ class StabilityMonitor(Callback):
         keys = [spec.key for course in found for spec in course.specs]
         self._evaluations = Evaluations(reserved=keys)
         self._monitored = MonitoredSignals(trainer, keys) or None
+        alone = trainer.world_size == 1 and self._monitored is None
+        self._schedule = FlushSchedule(self._settings.flush_every_n_steps, by_clock=alone)
         self._instruments = opened_instruments(trainer, pl_module, found, self._settings, self.cost)
         self._instruments.pause()
         if trainer.is_global_zero:
@@ -169,7 +174,7 @@ class StabilityMonitor(Callback):
         if self._instruments is None:
             return
         self._instruments.end_batch(outputs, batch_idx)
-        if len(self._instruments) >= self._settings.flush_every_n_steps:
+        if self._schedule.is_due(len(self._instruments)):
             self._flush(combine=True)
         else:
             self._show_alive()
@@ -265,6 +270,7 @@ class StabilityMonitor(Callback):
     def _flush(self, *, combine: bool) -> None:
         if self._instruments is None:
             return
+        self._schedule.flushed()
         blocks = [(i, block) for i, block in enumerate(self._instruments.take(combine=combine)) if block is not None]
         if self._journal is not None:
             entered = [self._journal.enter_block(index, block) for index, block in blocks]
@@ -295,9 +301,12 @@ class StabilityMonitor(Callback):
 
 
 def _check(
-    signals: Sequence[AnySignal], flush_every: int, strided_every: int, monitor: str | None, mode: str | None
+    signals: Sequence[AnySignal], flush_every: int | None, strided_every: int, monitor: str | None, mode: str | None
 ) -> None:
-    for name, number in (("flush_every_n_steps", flush_every), ("strided_every_n_steps", strided_every)):
+    for name, number in (
+        ("flush_every_n_steps", 1 if flush_every is None else flush_every),
+        ("strided_every_n_steps", strided_every),
+    ):
         if not isinstance(number, int) or number < 1:
             raise ValueError(f"{name} must be a whole number of steps, at least 1, got {number!r}")
     if mode not in (None, "min", "max"):

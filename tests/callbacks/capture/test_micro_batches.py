@@ -14,13 +14,6 @@ def test_mean_of_undivided_losses():
     assert losses.take() is None
 
 
-def test_keeps_a_copy():
-    loss, losses = torch.tensor(1.0), MicroBatchLoss()
-    losses.add(loss)
-    loss += 10
-    assert losses.take().item() == 1.0
-
-
 def test_interrupted_between_micro_batches():
     first, second = MicroBatchLoss(), MicroBatchLoss()
     first.add(torch.tensor(1.0))

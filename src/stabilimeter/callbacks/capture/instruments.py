@@ -58,10 +58,9 @@ class Instruments:
         through_plugin = type(trainer.precision_plugin).clip_gradients in _CLIP_IN_THE_PLUGIN
         clips = self._automatic and bool(trainer.gradient_clip_val)
         self.clipping_brings_gradients = clips and through_plugin and not own_way
-        optimizers = trainer.optimizers
         tap = TrainingStepTap(module)
-        tracks = [
-            Track(
+        self._tracks = {
+            id(optimizer): Track(
                 optimizer,
                 measured,
                 layers=parameters,
@@ -71,26 +70,22 @@ class Instruments:
                 world_size=trainer.world_size,
                 cost=cost,
                 probes=_probes(measured, Site(trainer, module, optimizer, parameters, tap)),
+                on_step=partial(self._after_step, id(optimizer)),
+                on_every_step=not self._automatic,
             )
-            for optimizer, measured, parameters in zip(optimizers, signals, layers, strict=True)
-        ]
-        self._tracks = {id(optimizer): track for optimizer, track in zip(optimizers, tracks, strict=True)}
+            for optimizer, measured, parameters in zip(trainer.optimizers, signals, layers, strict=True)
+        }
         self._clip_tap = ClipTap(trainer.precision_plugin, self._around_clipping)
         self._clip_tap.install()
-        self._handles: list[Any] = [
-            optimizer.register_step_post_hook(partial(self._after_step, track))
-            for optimizer, track in zip(optimizers, tracks, strict=True)
-            if hasattr(optimizer, "register_step_post_hook")
-        ]
-        for track in tracks:
-            track.prepare_probes()
+        for track in self._tracks.values():
+            track.prepare()
 
     def __len__(self) -> int:
         return max((len(track) for track in self._tracks.values()), default=0)
 
     def before_backward(self, loss: Tensor) -> None:
         """Manual optimization: the user has a loss. Those since the last optimizer step count as its micro-batches."""
-        self._micro_batches.add(without_loss_scale(loss.detach(), self._trainer.precision_plugin))
+        self._micro_batches.add(without_loss_scale(loss.detach(), self._trainer.precision_plugin).clone())
 
     def before_step(self, optimizer: Any) -> None:
         """Gradients are complete."""
@@ -122,12 +117,10 @@ class Instruments:
 
     def remove(self) -> None:
         """Leave optimizers and Trainer as they were found. A step that was done but not finished is kept."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
         self._clip_tap.remove()
         for track in self._tracks.values():
-            if track.has_stepped:
+            track.leave_optimizer()
+            if track.has_stepped(self._trainer.global_step):
                 track.end_step()
                 track.end_batch(self._trainer.current_epoch, -1)
         for track in reversed(self._tracks.values()):  # what was wrapped last is unwrapped first
@@ -143,10 +136,11 @@ class Instruments:
         self._micro_batches.load_state_dict(state["micro_batches"])
         for track, count in zip(self._tracks.values(), state["num_steps"], strict=False):
             track.num_steps = count
-            track.prepare_probes()
+            track.prepare()
 
     @charged
-    def _after_step(self, track: Track, *_: Any) -> None:
+    def _after_step(self, optimizer_id: int) -> None:
+        track = self._tracks[optimizer_id]
         if track.is_open:
             track.after_step()
             if not self._automatic:

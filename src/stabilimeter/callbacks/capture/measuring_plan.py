@@ -10,34 +10,41 @@ from stabilimeter.callbacks.capture.signal import Measured, MeasuredVector, Mome
 from stabilimeter.callbacks.capture.step_view import StepView
 
 Measure = Callable[[StepView], Measured]
+MeasureVector = Callable[[StepView], MeasuredVector]
 
 
-class VectorPlan(NamedTuple):
-    """A vector to measure.
+class Measurements(NamedTuple):
+    """What to measure at one moment.
 
     Attributes:
-        key: Its key.
-        measure: What gives it.
-        reduction: How ranks are combined.
-        always: Whether there is one at every step, with one element per parameter tensor: zeros if it has no value.
+        scalars: Columns, and what gives their values.
+        vectors: Numbers of vectors, and what gives them.
     """
 
-    key: str
-    measure: Callable[[StepView], MeasuredVector]
-    reduction: Reduction
-    always: bool
+    scalars: list[tuple[int, Measure]]
+    vectors: list[tuple[int, MeasureVector]]
+
+
+class StepPlan(NamedTuple):
+    """What to measure in the course of a step; see `Moment`."""
+
+    gradient: Measurements
+    clipped: Measurements
+    update: Measurements
+    step_end: Measurements
 
 
 class MeasuringPlan:
-    """The columns of a buffer: one per scalar signal, in order, then one per divisor of a ratio.
+    """The columns of a buffer: one per scalar signal, in order, then one per divisor of a ratio; and its vectors.
 
     Attributes:
         keys: Key of each scalar signal, in the order of the columns.
         reductions: How ranks are combined, per column.
-        scalars: Per moment, the columns to fill at every step, and what to fill them with.
-        strided: The same for the columns to fill at a stride.
-        vectors: Per moment, the vectors to measure at every step.
-        strided_vectors: Per moment, the vectors to measure at a stride.
+        vector_keys: Key of each vector; its place here is its number.
+        vector_reductions: How ranks are combined, per vector.
+        per_layer: Numbers of the vectors with one element per parameter tensor, one at every step.
+        off_stride: What to measure at most steps.
+        on_stride: What to measure at a stride: all of that, and what is strided.
     """
 
     def __init__(self, signals: Sequence[Signal]) -> None:
@@ -46,25 +53,15 @@ class MeasuringPlan:
         ratios = [signal for signal in scalars if signal.divided_by is not None]
         self.keys = [signal.spec.key for signal in scalars]
         self.reductions = [Reduction(signal.spec.reduction) for signal in scalars + ratios]
-        self.scalars: dict[Moment, list[tuple[int, Measure]]] = {moment: [] for moment in Moment}
-        self.strided: dict[Moment, list[tuple[int, Measure]]] = {moment: [] for moment in Moment}
-        self.vectors: dict[Moment, list[VectorPlan]] = {moment: [] for moment in Moment}
-        self.strided_vectors: dict[Moment, list[VectorPlan]] = {moment: [] for moment in Moment}
-        for column, signal in enumerate(scalars):
-            self._columns_of(signal).append((column, signal.measure))
-        for column, signal in enumerate(ratios, start=len(scalars)):
-            if signal.divided_by is not None:
-                self._columns_of(signal).append((column, signal.divided_by))
-        for signal in vectors:
-            measured = self.strided_vectors if signal.strided else self.vectors
-            reduction = Reduction(signal.spec.reduction)
-            always = not signal.strided and signal.names is None
-            plan = VectorPlan(signal.spec.key, signal.measure, reduction, always)
-            measured[signal.moment].append(plan)
+        self.vector_keys = [signal.spec.key for signal in vectors]
+        self.vector_reductions = [Reduction(signal.spec.reduction) for signal in vectors]
+        self.per_layer = [i for i, signal in enumerate(vectors) if not signal.strided and signal.names is None]
+        of_columns: list[tuple[Signal, Measure]] = [(signal, signal.measure) for signal in scalars]
+        of_columns += [(signal, signal.divided_by) for signal in ratios if signal.divided_by is not None]
+        of_vectors: list[tuple[Signal, MeasureVector]] = [(signal, signal.measure) for signal in vectors]
+        self.off_stride = _step_plan(of_columns, of_vectors, on_stride=False)
+        self.on_stride = _step_plan(of_columns, of_vectors, on_stride=True)
         self._numerators = [scalars.index(signal) for signal in ratios]
-
-    def _columns_of(self, signal: Signal) -> list[tuple[int, Measure]]:
-        return (self.strided if signal.strided else self.scalars)[signal.moment]
 
     def signal_values(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
         """The values of the scalar signals, shape (num_rows, num_scalars), from those of all columns."""
@@ -73,3 +70,18 @@ class MeasuringPlan:
             for i, numerator in enumerate(self._numerators):
                 values[:, numerator] /= columns[:, len(self.keys) + i]
         return values
+
+
+def _step_plan(
+    columns: Sequence[tuple[Signal, Measure]], vectors: Sequence[tuple[Signal, MeasureVector]], *, on_stride: bool
+) -> StepPlan:
+    def at(moment: Moment) -> Measurements:
+        def wanted(signal: Signal) -> bool:
+            return signal.moment is moment and (on_stride or not signal.strided)
+
+        return Measurements(
+            [(column, measure) for column, (signal, measure) in enumerate(columns) if wanted(signal)],
+            [(number, measure) for number, (signal, measure) in enumerate(vectors) if wanted(signal)],
+        )
+
+    return StepPlan(at(Moment.GRADIENT), at(Moment.CLIPPED), at(Moment.UPDATE), at(Moment.STEP_END))

@@ -17,7 +17,7 @@ class MicroBatchLoss:
         """Count one micro-batch.
 
         Args:
-            loss: Its loss; copied, because user code may go on to change it.
+            loss: Its loss, which nobody else changes.
             divided_by: What Lightning has divided it by already (``accumulate_grad_batches``).
         """
         if loss.requires_grad:
@@ -26,7 +26,7 @@ class MicroBatchLoss:
             loss = loss.reshape(())
         if divided_by != 1:
             loss = loss * divided_by
-        self._sum = loss.clone() if self._sum is None else self._sum + loss
+        self._sum = loss if self._sum is None else self._sum + loss
         self._count += 1
 
     def take(self) -> Tensor | None:

@@ -19,7 +19,7 @@ class StepView:
         step: Number of optimizer steps done before this one.
         learning_rate: Of the first parameter group, as used by this step; None if it has none.
         loss: Mean loss over the micro-batches of the step, not divided by their number; None if there was none.
-        clipped_norm: Gradient norm after clipping; None if nothing clipped.
+        clipped_norm: Gradient norm after clipping, or norms of which it is the total; None if nothing clipped.
         step_s: Wall time of the step in seconds; None if not known.
         monitor_s: Of that, and of what lies between two steps, the time that went into monitoring.
     """
@@ -35,7 +35,7 @@ class StepView:
         self.step = step
         self.learning_rate = learning_rate
         self.loss: Tensor | None = None
-        self.clipped_norm: Tensor | None = None
+        self.clipped_norm: Tensor | TensorNorms | None = None
         self.step_s: float | None = None
         self.monitor_s = 0.0
         self._norms: TensorNorms | None = None

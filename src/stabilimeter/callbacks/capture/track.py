@@ -12,30 +12,28 @@ from torch import Tensor
 
 from stabilimeter.callbacks.capture.buffer import Buffer
 from stabilimeter.callbacks.capture.clip_tap import ClipNorms
-from stabilimeter.callbacks.capture.gradients import HALF_PRECISION, Gradients
-from stabilimeter.callbacks.capture.measuring_plan import MeasuringPlan, VectorPlan
+from stabilimeter.callbacks.capture.gradients import HALF_PRECISION, Gradients, TensorNorms
+from stabilimeter.callbacks.capture.measuring_plan import Measurements, MeasuringPlan
 from stabilimeter.callbacks.capture.own_cost import OwnCost
 from stabilimeter.callbacks.capture.probe import Probe
 from stabilimeter.callbacks.capture.sharding import holders, is_sharded
-from stabilimeter.callbacks.capture.signal import Measured, Moment, Signal
+from stabilimeter.callbacks.capture.signal import Measured, Signal
 from stabilimeter.callbacks.capture.step_view import StepView
 from stabilimeter.callbacks.capture.update_sketch import UpdateSketch
 from stabilimeter.callbacks.clock import Stopwatch
 
 
-class Vector(NamedTuple):
-    """One number per parameter tensor.
+class Vectors(NamedTuple):
+    """One number per parameter tensor, or per what else the signal names, at some steps.
 
     Attributes:
-        key: Name of the series.
-        step: Step it belongs to.
-        on_stride: Whether it is to be kept.
-        values: Shape (num_layers,).
+        steps: The steps, shape (n,), increasing.
+        on_stride: Which of them are to be kept, same shape.
+        values: Shape (n, length).
     """
 
-    key: str
-    step: int
-    on_stride: bool
+    steps: NDArray[np.int64]
+    on_stride: NDArray[np.bool_]
     values: NDArray[np.float64]
 
 
@@ -51,7 +49,7 @@ class Block:
         wall_times: When each row was complete, in seconds since the epoch.
         batches: Batch index of each row within its epoch.
         epochs: Epoch of each row.
-        vectors: The vectors, in the order of their steps.
+        vectors: The vectors, by key.
     """
 
     keys: list[str]
@@ -61,7 +59,7 @@ class Block:
     wall_times: NDArray[np.float64]
     batches: list[int]
     epochs: list[int]
-    vectors: list[Vector]
+    vectors: dict[str, Vectors]
 
 
 class Track:
@@ -80,6 +78,8 @@ class Track:
         world_size: Number of ranks.
         cost: What monitoring takes.
         probes: What signals have brought along, by kind.
+        on_step: What the optimizer's own hook calls right after a step.
+        on_every_step: At every step, not only where there is something to measure right after it.
     """
 
     def __init__(
@@ -93,22 +93,36 @@ class Track:
         strategy: Any,
         world_size: int,
         cost: OwnCost,
-        probes: Mapping[Any, Probe] | None = None,
+        probes: Mapping[Any, Probe],
+        on_step: Callable[[], None],
+        on_every_step: bool,
     ) -> None:
         self._optimizer = optimizer
         self._plan = MeasuringPlan(signals)
+        self._now = self._plan.on_stride
         self._layers = layers
         self._stride = stride
         self._clipping_follows = clipping_follows
         self._strategy = strategy
         self._world_size = world_size
         self._cost = cost
-        self._probes = dict(probes or {})
+        self._probes = dict(probes)
+        self._on_step = on_step
+        self._on_every_step = on_every_step
+        self._handle: Any = None
         self._look_at_parameters()
         self._device = self._parameters[0].device if self._parameters else torch.device("cpu")
         sharded = is_sharded(self._parameters, strategy)
-        self._buffer = Buffer(self._plan.reductions, device=self._device, world_size=world_size, sharded=sharded)
+        self._buffer = Buffer(
+            self._plan.reductions,
+            self._plan.vector_reductions,
+            {number: len(layers) for number in self._plan.per_layer},
+            device=self._device,
+            world_size=world_size,
+            sharded=sharded,
+        )
         self._row: list[Measured] = []
+        self._row_vectors: list[tuple[int, Tensor | TensorNorms]] = []
         self._is_open = self._has_gradients = self._has_stepped = self._is_on_stride = False
         self.num_steps = 0
         self._stopwatch = Stopwatch()
@@ -122,10 +136,9 @@ class Track:
         """Whether a step has begun and is not over."""
         return self._is_open
 
-    @property
-    def has_stepped(self) -> bool:
-        """Whether a step has begun, and the parameters have been updated."""
-        return self._is_open and self._has_stepped
+    def has_stepped(self, steps_done: int) -> bool:
+        """Whether a step has begun, and the parameters have been updated, now that so many steps are done."""
+        return self._is_open and (self._has_stepped or self._view.step < steps_done)
 
     @property
     def has_loss(self) -> bool:
@@ -155,8 +168,8 @@ class Track:
             if norms is not None and reusable:
                 self._view.clipped_norm = norms.total * (clip_val / (norms.total + 1e-6)).clamp(max=1.0)
             else:
-                self._view.clipped_norm = self._gradients.norm()
-            self._measure(Moment.CLIPPED)
+                self._view.clipped_norm = self._gradients.norms()
+            self._measure(self._now.clipped)
 
     def after_step(self) -> None:
         """The parameters have been updated."""
@@ -164,9 +177,9 @@ class Track:
             return
         if not self._has_gradients:
             self._measure_gradients()
-        if self._measures_updates():
+        if self._now.update.scalars:
             self._sketch.after_step()
-            self._measure(Moment.UPDATE)
+            self._measure(self._now.update)
         self._has_stepped = True
 
     def set_loss(self, loss: Tensor | None) -> None:
@@ -182,13 +195,14 @@ class Track:
             self.after_step()
         self._view.step_s = self._stopwatch.lap()
         self._view.monitor_s = self._cost.lap()
-        self._measure(Moment.STEP_END)
-        self._buffer.add(self._row)
+        self._measure(self._now.step_end)
+        self._buffer.add(self._row, self._row_vectors)
         self._steps.append(self._view.step)
+        self._on_stride.append(self._is_on_stride)
         self._wall_times.append(time.time())
         self._is_open = False
         self.num_steps += 1
-        self.prepare_probes()
+        self.prepare()
 
     def end_batch(self, epoch: int, batch_idx: int) -> None:
         """All steps since the last call belong to this batch."""
@@ -202,11 +216,23 @@ class Track:
         for probe in self._probes.values():
             probe.pause()
 
-    def prepare_probes(self) -> None:
-        """Tell the probes what comes next."""
+    def prepare(self) -> None:
+        """Tell the probes what comes next, and stand behind the optimizer if there is something to measure."""
         index, rest = divmod(self.num_steps, self._stride)
+        self._is_on_stride = not rest
+        self._now = self._plan.off_stride if rest else self._plan.on_stride
         for probe in self._probes.values():
             probe.prepare(stride_index=None if rest else index)
+        if not (self._on_every_step or self._now.update.scalars):
+            self.leave_optimizer()
+        elif self._handle is None and hasattr(self._optimizer, "register_step_post_hook"):
+            self._handle = self._optimizer.register_step_post_hook(lambda *_: self._on_step())
+
+    def leave_optimizer(self) -> None:
+        """Take the hook off the optimizer, if there is one."""
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
 
     def remove_probes(self) -> None:
         """Detach the probes."""
@@ -215,18 +241,22 @@ class Track:
 
     def take(self, *, combine: bool) -> Block:
         """Empty the buffer; see `Buffer.take`."""
-        columns, measured, vectors = self._buffer.take(combine=combine)
+        taken = self._buffer.take(combine=combine)
         self._cost.host_reads += 1
         keys = self._plan.keys
+        steps, on_stride = np.array(self._steps, dtype=np.int64), np.array(self._on_stride, dtype=bool)
         block = Block(
             keys=list(keys),
-            steps=np.array(self._steps, dtype=np.int64),
-            values=self._plan.signal_values(columns),
-            measured=measured[:, : len(keys)],
+            steps=steps,
+            values=self._plan.signal_values(taken.values),
+            measured=taken.measured[:, : len(keys)],
             wall_times=np.array(self._wall_times),
             batches=self._batches,
             epochs=self._epochs,
-            vectors=[Vector(*row, vector) for row, vector in zip(self._vector_rows, vectors, strict=True)],
+            vectors={
+                self._plan.vector_keys[number]: Vectors(steps[rows], on_stride[rows], values)
+                for number, (rows, values) in taken.vectors.items()
+            },
         )
         self._forget_rows()
         return block
@@ -237,40 +267,24 @@ class Track:
         groups = self._optimizer.param_groups
         if len(groups) != self._num_groups:  # finetuning adds groups during training
             self._look_at_parameters()
-        self._row = [None] * len(self._plan.reductions)
+        self._row, self._row_vectors = [None] * len(self._plan.reductions), []
         self._is_open, self._has_gradients, self._has_stepped = True, False, False
         self._view.begin(step, groups[0].get("lr") if groups else None)
-        self._is_on_stride = self.num_steps % self._stride == 0
-        if self._measures_updates():
+        if self._now.update.scalars:
             self._sketch.before_step()
 
     def _measure_gradients(self) -> None:
         self._has_gradients = True
         with torch.no_grad():  # gradients made with create_graph would keep their graphs until the flush
-            self._measure(Moment.GRADIENT)
+            self._measure(self._now.gradient)
 
-    def _measure(self, moment: Moment) -> None:
-        for column, measure in self._plan.scalars[moment]:
+    def _measure(self, wanted: Measurements) -> None:
+        for column, measure in wanted.scalars:
             self._row[column] = measure(self._view)
-        self._add_vectors(self._plan.vectors[moment])
-        if self._is_on_stride:
-            for column, measure in self._plan.strided[moment]:
-                self._row[column] = measure(self._view)
-            self._add_vectors(self._plan.strided_vectors[moment])
-
-    def _add_vectors(self, wanted: Sequence[VectorPlan]) -> None:
-        for key, measure, reduction, always in wanted:
+        for number, measure in wanted.vectors:
             vector = measure(self._view)
-            if vector is None and self._world_size > 1 and always:  # all ranks must send as many vectors
-                vector = torch.zeros(len(self._layers), device=self._device)
             if vector is not None:
-                self._buffer.add_vector(vector, reduction)
-                self._vector_rows.append((key, self._view.step, self._is_on_stride))
-
-    def _measures_updates(self) -> bool:
-        """Whether something looks at the update of the open step."""
-        plan = self._plan
-        return bool(plan.scalars[Moment.UPDATE]) or (self._is_on_stride and bool(plan.strided[Moment.UPDATE]))
+                self._row_vectors.append((number, vector))
 
     def _look_at_parameters(self) -> None:
         groups = self._optimizer.param_groups
@@ -287,4 +301,4 @@ class Track:
         self._wall_times: list[float] = []
         self._batches: list[int] = []
         self._epochs: list[int] = []
-        self._vector_rows: list[tuple[str, int, bool]] = []
+        self._on_stride: list[bool] = []

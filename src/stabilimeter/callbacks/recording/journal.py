@@ -68,10 +68,10 @@ class Journal:
         block = self._with_derived(optimizer_index, block)
         if self._writer is not None:
             self._writer.write_block(block.keys, block.steps, block.values, block.wall_times, block.measured)
-            times = dict(zip(block.steps.tolist(), block.wall_times.tolist(), strict=True))
-            for vector in block.vectors:
-                if vector.on_stride:
-                    self._writer.write_vector(vector.key, vector.step, vector.values, times.get(vector.step))
+            for key, vectors in block.vectors.items():
+                times = block.wall_times[np.searchsorted(block.steps, vectors.steps)]
+                for row in np.flatnonzero(vectors.on_stride):
+                    self._writer.write_vector(key, int(vectors.steps[row]), vectors.values[row], float(times[row]))
         write_to_loggers(self._loggers, block)
         over: list[tuple[str, list[Incident]]] = []
         for column, key in enumerate(block.keys):

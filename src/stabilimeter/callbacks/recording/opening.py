@@ -28,7 +28,7 @@ class Settings:
 
     signals: tuple[AnySignal, ...]
     strided_every_n_steps: int
-    flush_every_n_steps: int
+    flush_every_n_steps: int | None
     dirpath: str | os.PathLike[str] | None
     group: str | None
     seed: int | None

@@ -31,11 +31,12 @@ class StepEvidence:
         found: dict[str, Any] = {"epoch": block.epochs[row], "batch_idx": block.batches[row]}
         if self._lr_key in block.keys:
             found["learning_rate"] = float(block.values[row, block.keys.index(self._lr_key)])
-        near = [vector for vector in block.vectors if vector.key == self._layers_key and vector.step <= step]
-        if near:
-            _, at, _, norms = near[-1]
+        layers = block.vectors.get(self._layers_key)
+        at = 0 if layers is None else int(np.searchsorted(layers.steps, step, side="right"))
+        if layers is not None and at:
+            norms = layers.values[at - 1]
             found["top_layers"] = {self._names[i]: float(norms[i]) for i in _largest(norms)}
-            found["top_layers_step"] = at
+            found["top_layers_step"] = int(layers.steps[at - 1])
         return found
 
 

@@ -2,13 +2,14 @@
 
 from torch import Tensor
 
+from stabilimeter.callbacks.capture.gradients import TensorNorms
 from stabilimeter.callbacks.capture.signal import Moment, Reduction, Signal
 from stabilimeter.callbacks.capture.step_view import StepView
 from stabilimeter.records import keys
 from stabilimeter.records.manifest import SignalSpec
 
 
-def clipped_gradient_norm(view: StepView) -> Tensor | None:
+def clipped_gradient_norm(view: StepView) -> Tensor | TensorNorms | None:
     """2-norm over the gradients that the optimizer gets. Recorded only where Lightning clips (by norm or by value)."""
     return view.clipped_norm
 

@@ -9,8 +9,12 @@ from stabilimeter.records.manifest import SignalSpec
 
 
 def learning_rate(view: StepView) -> Tensor | float | None:
-    """Learning rate of the optimizer's first parameter group, as used by the step."""
-    return view.learning_rate
+    """Learning rate of the optimizer's first parameter group, as used by the step.
+
+    A scheduler changes a rate that is a tensor in place, before it is brought to the host.
+    """
+    rate = view.learning_rate
+    return rate.clone() if isinstance(rate, Tensor) else rate
 
 
 LEARNING_RATE = Signal(
