@@ -12,12 +12,11 @@ from math import inf, log, nan
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from stabilimeter.stats.detection import slow_worsening, tail
 from stabilimeter.stats.detection.episode import Rule
-from stabilimeter.stats.detection.ranked_rows import middles_and_scales
+from stabilimeter.stats.detection.ranked_rows import middles_and_scales, sliding
 from stabilimeter.stats.detection.state import State
 from stabilimeter.stats.detection.window import (
     CAPACITY,
@@ -34,6 +33,7 @@ CALM_BEFORE_LEARNING = 32
 """Values accepted since the last episode before residuals say something about the shape of the noise."""
 
 _SHORTEST, _LONGEST = 64, 512  # what is computed beyond the end of a stretch is lost
+_FEWEST = 6  # fewer values are faster one by one
 
 _certain_reach = lru_cache(tail.certain_reach)
 _Array = NDArray[np.float64]
@@ -53,9 +53,9 @@ def passed(
 
     Returns:
         The same as ``detection.step``, value by value. The index is n if all were ordinary; it is ``start`` if an
-        incident is open, or the series is too young.
+        incident is open, the series is too young, or the values are few.
     """
-    if state.episode is not None or state.window.seen < YOUNG:
+    if state.episode is not None or state.window.seen < YOUNG or len(values) - start < _FEWEST:
         return state, start
     length, end = _SHORTEST, start
     while start == end < len(values):
@@ -130,25 +130,23 @@ class _Supposed(NamedTuple):
 
 
 def _supposed(window: Window, y: _Array) -> _Supposed:
-    n = len(y)
-    values = np.concatenate([window.values, y])
-    last_five = values[np.arange(n)[:, None] + np.arange(LEVEL_SPAN)]
-    before = last_five[:, -1].copy()
-    last_five.sort(axis=1)
-    middles = last_five[:, LEVEL_SPAN // 2]
-    known = np.array([window.last.residuals, window.level.residuals])
-    expected = np.array([before, middles])
-    residuals = np.concatenate([known, y - expected], axis=1)
+    n, known = len(y), len(window.last.residuals)
+    values = np.array((*window.values, *y.tolist()))
+    last_five = np.sort(sliding(values[:-1], LEVEL_SPAN, 1, n), axis=1)
+    expected = np.empty((2, n))
+    expected[0], expected[1] = values[LEVEL_SPAN - 1 : -1], last_five[:, LEVEL_SPAN // 2]
+    residuals = np.empty((2, known + n))
+    residuals[0, :known], residuals[1, :known] = window.last.residuals, window.level.residuals
+    np.subtract(y, expected, out=residuals[:, known:])
     counts = _counts(window, n)
-    magnitudes = np.abs(y)
-    magnitudes[1:] = magnitudes[:-1]
+    magnitudes = np.abs(values[LEVEL_SPAN - 1 : -1])
     magnitudes[0] = window.magnitude
     roundings = np.maximum(FLOAT32_ROUNDING * np.maximum.accumulate(magnitudes), TINY)
     centres, scales = _middles_and_scales(residuals, counts, roundings)
     centres += expected
     wandering = scales[0] <= scales[1]
     centre, scale = np.where(wandering, centres[0], centres[1]), np.where(wandering, scales[0], scales[1])
-    return _Supposed(values, middles, centre, scale, counts, residuals)
+    return _Supposed(values, expected[1], centre, scale, counts, residuals)
 
 
 def _counts(window: Window, n: int) -> NDArray[np.intp]:
@@ -166,11 +164,8 @@ def _middles_and_scales(residuals: _Array, counts: NDArray[np.intp], roundings: 
     The residuals kept before each value, and infinity where there are fewer than in the end, are sorted in rows.
     """
     n, most, counts = len(roundings), int(counts[-1]), counts[:-1]
-    missing = most - int(counts[0])
-    if missing:
-        residuals = np.concatenate([np.full((2, missing), inf), residuals], axis=1)
-    windows = as_strided(residuals, (2, n, most), (*residuals.strides, residuals.strides[1]))
-    if missing:
+    windows = sliding(residuals, most, 1, n, after=1)
+    if counts[0] < most:
         windows = np.where(np.arange(most) >= most - counts[:, None], windows, inf)
     return middles_and_scales(np.sort(windows, axis=2), counts, roundings)
 

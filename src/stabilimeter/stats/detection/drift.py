@@ -9,8 +9,12 @@ so on, for rises that are slower still.
 Source: E. S. Page, Continuous inspection schemes, Biometrika 41 (1954).
 """
 
+from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from stabilimeter.stats.detection.window import YOUNG, Track, extended, middle_and_scale, middle_of
 
@@ -62,6 +66,38 @@ def followed(drift: Drift, step: int, value: float) -> Drift:
     block = (*drift.block, value)
     if len(block) < (FIRST_BLOCK if drift.points == FIRST_BLOCK else _LATER_BLOCK):
         return Drift(drift.points, block, block_step, *drift[3:])
+    return _completed(drift, block_step, block)
+
+
+def passed(
+    drift: Drift, steps: Sequence[int], values: Sequence[float], scales: Sequence[float] | NDArray[np.float64]
+) -> tuple[int, Drift]:
+    """The number of values before a rise that raised the alarm is over (all, if none is), and the state after those.
+
+    The same as `followed`, value by value.
+
+    Args:
+        drift: The state before, at the first time scale.
+        steps: Step of each value.
+        values: The values.
+        scales: Noise of single values at each.
+    """
+    at, count = 0, len(values)
+    while (end := at + FIRST_BLOCK - len(drift.block)) <= count:
+        block_step = drift.block_step if drift.block else steps[at]
+        after = _completed(drift, block_step, (*drift.block, *values[at:end]))
+        rising = alarm(after, float(scales[end - 1]))
+        if rising is not None and over(rising):
+            count = end - 1
+            break
+        drift, at = after, end
+    if at < count:
+        block_step = drift.block_step if drift.block else steps[at]
+        drift = Drift(drift.points, (*drift.block, *values[at:count]), block_step, *drift[3:])
+    return count, drift
+
+
+def _completed(drift: Drift, block_step: int, block: tuple[float, ...]) -> Drift:
     middle = middle_of(block)
     slower = drift.slower
     if drift.points < _SLOWEST:

@@ -6,6 +6,7 @@ medians of 16 values are compared with the worst of the first 16 values, in unit
 however heavy its tail, does not raise a median by 20 times that.
 """
 
+from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -58,6 +59,34 @@ def followed(ground: Ground, step: int, value: float) -> Ground:
     block = (*ground.block, value)
     if len(block) < POINTS:
         return Ground(ground.ceiling, ground.span, block, block_step, *ground[4:])
+    return _completed(ground, block_step, block)
+
+
+def passed(ground: Ground, steps: Sequence[int], values: Sequence[float]) -> tuple[int, Ground]:
+    """The number of values before ground is won back (all, if none is), and the state after those.
+
+    The same as `followed`, value by value.
+
+    Args:
+        ground: The state before.
+        steps: Step of each value.
+        values: The values.
+    """
+    at, count = 0, len(values)
+    while (end := at + POINTS - len(ground.block)) <= count:
+        block_step = ground.block_step if ground.block else steps[at]
+        after = _completed(ground, block_step, (*ground.block, *values[at:end]))
+        if over(after):
+            count = end - 1
+            break
+        ground, at = after, end
+    if at < count:
+        block_step = ground.block_step if ground.block else steps[at]
+        ground = Ground(ground.ceiling, ground.span, (*ground.block, *values[at:count]), block_step, *ground[4:])
+    return count, ground
+
+
+def _completed(ground: Ground, block_step: int, block: tuple[float, ...]) -> Ground:
     level = middle_of(block)
     after = ground._replace(block=(), level=level)
     if ground.ceiling == inf:

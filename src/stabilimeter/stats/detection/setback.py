@@ -17,13 +17,16 @@ two-sample problem (1952), for the scores.
 """
 
 from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Sequence
+from itertools import accumulate
 from math import inf, log, sqrt
 from operator import mul, sub
 from typing import NamedTuple
 
 from scipy.special import ndtri
 
-from stabilimeter.stats.detection.window import FLOAT32_ROUNDING, TINY, middle_and_scale, middle_of
+from stabilimeter.stats.detection.window import middle_and_scale, middle_of, rounding_of
 
 BLOCK = 8
 """Number of values behind each median."""
@@ -44,7 +47,7 @@ _RATE_AT_ZERO, _RATE_DECAY = 0.15, 0.7  # measured: `benchmarks/calibration.py`
 SCORES = [[float(ndtri((rank + 0.5) / (n + 1))) for rank in range(n + 1)] for n in range(BLOCK * MOST_BLOCKS + 1)]
 """Normal scores of the ranks among n values."""
 
-UPPER_PLACES = [27 * n // 32 for n in range(BLOCK * MOST_BLOCKS + 1)]
+_UPPER_PLACES = [27 * n // 32 for n in range(BLOCK * MOST_BLOCKS + 1)]
 """Which of n ranked values lies one standard deviation above the middle, if they are Gaussian."""
 
 
@@ -117,8 +120,7 @@ def followed(setback: Setback, step: int, value: float, limit: float) -> Setback
     if reference:
         if total == 0.0:
             since, points = step, 0
-        score = _score(reference, value) / dependence
-        total = total + max(score - 0.5, 2.0 * score - 2.0)
+        total = total + for_a_rise(reference, value, dependence)
         total = min(total, HIGHEST * limit) if total > 0.0 else 0.0
         points += 1
     block = (*setback.block, value)
@@ -129,6 +131,14 @@ def followed(setback: Setback, step: int, value: float, limit: float) -> Setback
             level = middle_of(last[-BLOCK:])
             after = after._replace(alarmed=True, first=level, level=level, last_step=step, peak=level, peak_step=step)
     return after if len(block) < BLOCK else _with_block(after, step)
+
+
+def for_a_rise(reference: Sequence[float], value: float, dependence: float) -> float:
+    """What a value, by the normal score of its rank (the mean over its ties), says for a rise by one or two SD."""
+    low = bisect_left(reference, value)
+    scores = SCORES[len(reference)]
+    score = 0.5 * (scores[low] + scores[bisect_right(reference, value, low)]) / dependence
+    return max(score - 0.5, 2.0 * score - 2.0)
 
 
 def over(setback: Setback, limit: float) -> bool:
@@ -181,27 +191,27 @@ def _with_block(setback: Setback, step: int) -> Setback:
     if seen <= FEWEST_BLOCKS:
         return after
     reference = tuple(sorted(recent[:-BLOCK]))
-    before, noise = middle_and_scale(reference, FLOAT32_ROUNDING * max(-reference[0], reference[-1]) + TINY)
-    noise = max(noise, reference[UPPER_PLACES[len(reference)]] - before)
-    dependence = _dependence(recent, medians, noise)
+    rounding = rounding_of(max(-reference[0], reference[-1]))
+    before, noise = level_and_noise(reference, rounding)
+    dependence = _dependence(recent, medians, rounding)
     total, since, points = setback[6:9]
     return Setback((), recent, medians, seen, reference, dependence, total, since, points, before, noise, *setback[11:])
 
 
-def _score(reference: tuple[float, ...], value: float) -> float:
-    """Normal score of the rank of a value; the mean over its ties."""
-    low = bisect_left(reference, value)
-    scores = SCORES[len(reference)]
-    return 0.5 * (scores[low] + scores[bisect_right(reference, value, low)])
+def level_and_noise(reference: Sequence[float], rounding: float) -> tuple[float, float]:
+    """Median and standard deviation of a ranked reference; that of its upper half, if that is wider."""
+    before, noise = middle_and_scale(reference, rounding)
+    return before, max(noise, reference[_UPPER_PLACES[len(reference)]] - before)
 
 
-def _dependence(recent: tuple[float, ...], medians: tuple[float, ...], noise: float) -> float:
+def _dependence(recent: tuple[float, ...], medians: tuple[float, ...], rounding: float) -> float:
     later = recent[-len(medians) * BLOCK :]  # the descent of the first steps says little about the noise
-    _, single = middle_and_scale(sorted(map(sub, later[1:], later)), 1e-3 * noise)
+    _, single = middle_and_scale(sorted(map(sub, later[1:], later)), rounding)
     changes = tuple(map(sub, medians[1:], medians))
     descent, per_value = min(middle_of(changes), 0.0), MEDIAN_WIDTH / single
     widths = [min(abs(change - descent) * per_value, MOST_DEPENDENT) for change in changes]
-    return worth_less(sum(map(mul, widths, widths)), len(widths))
+    squares = accumulate(map(mul, widths, widths))  # in order, which the sum of newer Pythons is not
+    return worth_less(deque(squares, 1).pop(), len(widths))
 
 
 def worth_less(squares: float, n: int) -> float:

@@ -10,10 +10,9 @@ from math import inf
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from stabilimeter.stats.detection.ranked_rows import middles_and_scales
+from stabilimeter.stats.detection.ranked_rows import middles_and_scales, sliding
 from stabilimeter.stats.detection.setback import (
     BLOCK,
     FEWEST_BLOCKS,
@@ -22,21 +21,19 @@ from stabilimeter.stats.detection.setback import (
     MEDIANS,
     MOST_BLOCKS,
     MOST_DEPENDENT,
-    SCORES,
-    UPPER_PLACES,
     Setback,
     followed,
+    for_a_rise,
     is_visible,
+    level_and_noise,
     medians_kept,
     over,
     worth_less,
 )
-from stabilimeter.stats.detection.window import FLOAT32_ROUNDING, TINY
+from stabilimeter.stats.detection.window import FLOAT32_ROUNDING, TINY, middle_of, rounding_of
 
 _REFERENCE = BLOCK * MOST_BLOCKS
 _RECENT = _REFERENCE + BLOCK
-_SCORES = np.array([[*scores, *[inf] * (_REFERENCE + 1 - len(scores))] for scores in SCORES])
-_UPPER_PLACES = np.array(UPPER_PLACES)
 
 _Array = NDArray[np.float64]
 
@@ -67,39 +64,43 @@ class _Blocks(NamedTuple):
     Attributes:
         medians: The medians that are remembered, then those of the blocks.
         first: Index of the first block after which there is a reference; b if there is none.
-        references: Ascending, filled up with infinity; before the first block and after each, shape ``(b + 1, 80)``.
-        sizes: How many values each has.
-        befores: Median of each.
-        noises: Standard deviation of each.
+        references: Ascending; before the first block and after each, length b + 1; empty where there is none.
         dependences: How many times less than an independent one a value is worth then.
     """
 
     medians: tuple[float, ...]
     first: int
-    references: _Array
-    sizes: NDArray[np.intp]
-    befores: _Array
-    noises: _Array
-    dependences: _Array
+    references: list[Sequence[float]]
+    dependences: list[float]
 
 
 def _passed(setback: Setback, steps: Sequence[int], values: Sequence[float], limit: float) -> tuple[int, Setback]:
     whole = (*setback.recent, *setback.block, *values)
-    blocks = _blocks(setback, np.array(whole))
-    place = len(setback.recent) + len(setback.block)  # in whole, of the next value
-    unranked = 0 if setback.reference else (blocks.first + 1) * BLOCK - len(setback.block)
+    blocks = _blocks(setback, whole)
+    incomplete = len(setback.block)
+    place = len(setback.recent) + incomplete  # in whole, of the next value
+    unranked = 0 if setback.reference else (blocks.first + 1) * BLOCK - incomplete
     total, began, count = setback.total, -1, len(values)
-    for at, gain in enumerate(_gains(setback, blocks, np.array(values))[unranked:], unranked):
-        more = total + gain
-        if more > limit:
-            more = min(more, HIGHEST * limit)
-            row, end = (len(setback.block) + at) // BLOCK, place + at + 1
-            if is_visible(whole[end - 2 * BLOCK : end], float(blocks.befores[row]), float(blocks.noises[row])):
-                count = at
-                break
-        if total == 0.0:
-            began = at
-        total = more if more > 0.0 else 0.0
+    at = unranked
+    while at < count:
+        row = (incomplete + at) // BLOCK
+        reference, dependence = blocks.references[row], blocks.dependences[row]
+        middle = reference[len(reference) // 2]
+        for value in values[at : (row + 1) * BLOCK - incomplete]:
+            if total == 0.0 and value < middle:  # says nothing for a rise
+                began, at = at, at + 1
+                continue
+            more = total + for_a_rise(reference, value, dependence)
+            if more > limit:
+                more = min(more, HIGHEST * limit)
+                end = place + at + 1
+                if is_visible(whole[end - 2 * BLOCK : end], *_level_and_noise(setback, blocks, row)):
+                    count = at
+                    break
+            if total == 0.0:
+                began = at
+            total = more if more > 0.0 else 0.0
+            at += 1
     after = _after(setback, blocks, whole, count)._replace(total=total)
     if began >= 0:
         return count, after._replace(since=steps[began], points=count - began)
@@ -122,78 +123,68 @@ def _after(setback: Setback, blocks: _Blocks, whole: tuple[float, ...], count: i
     )
     if complete <= blocks.first:
         return after
+    before, noise = _level_and_noise(setback, blocks, complete)
     return after._replace(
-        reference=tuple(blocks.references[complete, : blocks.sizes[complete]].tolist()),
-        before=float(blocks.befores[complete]),
-        noise=float(blocks.noises[complete]),
-        dependence=float(blocks.dependences[complete]),
+        reference=tuple(blocks.references[complete]),
+        dependence=blocks.dependences[complete],
+        before=before,
+        noise=noise,
     )
 
 
-def _gains(setback: Setback, blocks: _Blocks, values: _Array) -> list[float]:
-    """What each value adds to the sum; without meaning where there is no reference."""
-    rows, before = len(blocks.sizes), len(setback.block)
-    padded = np.full(rows * BLOCK, inf)
-    padded[before : before + len(values)] = values
-    placed, references = padded.reshape(rows, BLOCK, 1), blocks.references[:, None, :]
-    below, up_to = np.count_nonzero(references < placed, axis=2), np.count_nonzero(references <= placed, axis=2)
-    scores = 0.5 * (_SCORES[blocks.sizes[:, None], below] + _SCORES[blocks.sizes[:, None], up_to])
-    scores = (scores / blocks.dependences[:, None]).ravel()
-    gains = np.maximum(scores - 0.5, 2.0 * scores - 2.0)
-    own: list[float] = gains[before : before + len(values)].tolist()
-    return own
+def _level_and_noise(setback: Setback, blocks: _Blocks, row: int) -> tuple[float, float]:
+    if row == 0:
+        return setback.before, setback.noise
+    reference = blocks.references[row]
+    return level_and_noise(reference, rounding_of(max(-reference[0], reference[-1])))
 
 
-def _blocks(setback: Setback, whole: _Array) -> _Blocks:
-    remembered, known = len(setback.recent), len(setback.reference)
-    n = (len(whole) - remembered) // BLOCK
-    ranked = np.sort(whole[remembered : remembered + n * BLOCK].reshape(n, BLOCK), axis=1)
-    medians = (*setback.medians, *((ranked[:, BLOCK // 2 - 1] + ranked[:, BLOCK // 2]) / 2).tolist())
-    first = min(max(FEWEST_BLOCKS - setback.seen, 0), n)
-    references, sizes = np.full((n + 1, _REFERENCE), inf), np.zeros(n + 1, dtype=np.intp)
-    befores, noises, dependences = (np.full(n + 1, value) for value in (setback.before, setback.noise, 1.0))
-    references[0, :known], sizes[0], dependences[0] = setback.reference, known, setback.dependence
-    if first < n:
-        end = remembered + n * BLOCK
-        later = slice(first + 1, n + 1)
-        kept = np.minimum(remembered + BLOCK * np.arange(first + 1, n + 1), _RECENT)
-        sizes[later] = kept - BLOCK
-        references[later] = np.sort(_rows(whole[: end - BLOCK], _REFERENCE, BLOCK, n - first), axis=1)
-        lowest, highest = references[later, 0], references[np.arange(first + 1, n + 1), sizes[later] - 1]
-        roundings = FLOAT32_ROUNDING * np.maximum(-lowest, highest) + TINY
-        befores[later], noises[later] = middles_and_scales(references[later], sizes[later], roundings)
-        uppers = references[np.arange(first + 1, n + 1), _UPPER_PLACES[sizes[later]]]
-        noises[later] = np.maximum(noises[later], uppers - befores[later])
-        dependences[later] = _dependences(setback, whole[:end], np.array(medians), kept, noises[later])
-    return _Blocks(medians, first, references, sizes, befores, noises, dependences)
+def _blocks(setback: Setback, whole: tuple[float, ...]) -> _Blocks:
+    remembered = len(setback.recent)
+    ends = range(remembered + BLOCK, len(whole) + 1, BLOCK)
+    medians = (*setback.medians, *(middle_of(whole[end - BLOCK : end]) for end in ends))
+    first = min(max(FEWEST_BLOCKS - setback.seen, 0), len(ends))
+    references: list[Sequence[float]] = [setback.reference, *[()] * first]
+    dependences = [setback.dependence] * (first + 1)
+    if later := ends[first:]:
+        kept = np.minimum(np.array(later), _RECENT)
+        values = np.array(whole[: ends[-1]])
+        ranked = np.sort(sliding(values, _REFERENCE, BLOCK, len(later), after=BLOCK), axis=1)
+        references += [row[: end - BLOCK] for row, end in zip(ranked.tolist(), kept.tolist(), strict=True)]
+        magnitudes = np.maximum(-ranked[:, 0], ranked[np.arange(len(later)), kept - BLOCK - 1])
+        roundings = np.maximum(FLOAT32_ROUNDING * magnitudes, TINY)
+        seen = range(setback.seen + first + 1, setback.seen + len(ends) + 1)
+        n_medians = np.array([min(blocks, medians_kept(blocks)) for blocks in seen])
+        dependences += _dependences(values, np.array(medians), kept, n_medians, roundings)
+    return _Blocks(medians, first, references, dependences)
 
 
 def _dependences(
-    setback: Setback, whole: _Array, medians: _Array, kept: NDArray[np.intp], noises: _Array
+    values: _Array, medians: _Array, kept: NDArray[np.intp], n_medians: NDArray[np.intp], roundings: _Array
 ) -> list[float]:
-    """The dependence after each of the last blocks, of which so many values are remembered; shapes ``(rows,)``."""
-    rows, last = len(kept), setback.seen + len(medians) - len(setback.medians)
-    n_medians = np.array([min(seen, medians_kept(seen)) for seen in range(last - rows + 1, last + 1)])
+    """The dependence after each of the last blocks.
+
+    Args:
+        values: The values up to the end of the last block.
+        medians: The medians up to that of the last block.
+        kept: How many values are remembered after each, shape ``(rows,)``.
+        n_medians: How many medians are, shape ``(rows,)``.
+        roundings: What is mere rounding of values, shape ``(rows,)``.
+    """
+    rows, n_changes = len(kept), n_medians - 1
     n_moves = np.minimum(kept, n_medians * BLOCK) - 1
-    moves = _of_these(_rows(np.diff(whole), _RECENT - 1, BLOCK, rows), n_moves)
-    _, single = middles_and_scales(np.sort(moves, axis=1), n_moves, 1e-3 * noises)
-    n_changes = n_medians - 1
-    changes = _of_these(_rows(np.diff(medians), MEDIANS - 1, 1, rows), n_changes)
+    moves = _of_these(sliding(values[1:] - values[:-1], _RECENT - 1, BLOCK, rows), n_moves)
+    _, single = middles_and_scales(np.sort(moves, axis=1), n_moves, roundings)
+    changes = _of_these(sliding(medians[1:] - medians[:-1], MEDIANS - 1, 1, rows), n_changes)
     ranked, every = np.sort(changes, axis=1), np.arange(rows)
     descents = np.minimum((ranked[every, (n_changes - 1) // 2] + ranked[every, n_changes // 2]) / 2, 0.0)
     widths = np.minimum(np.abs(changes - descents[:, None]) * (MEDIAN_WIDTH / single)[:, None], MOST_DEPENDENT)
-    squares = (widths * widths).tolist()
-    return [worth_less(sum(own[-n:]), n) for own, n in zip(squares, n_changes.tolist(), strict=True)]
-
-
-def _rows(values: _Array, width: int, apart: int, rows: int) -> _Array:
-    """So many windows that end with the last value, each so far from the next; infinity before the first value."""
-    missing = max(width + apart * (rows - 1) - len(values), 0)
-    padded = np.concatenate([np.full(missing, inf), values]) if missing else values
-    return sliding_window_view(padded, width)[::-1][::apart][:rows][::-1]
+    squares = np.where(changes < inf, widths * widths, 0.0)
+    totals = np.add.accumulate(squares, axis=1)[:, -1].tolist()
+    return [worth_less(total, n) for total, n in zip(totals, n_changes.tolist(), strict=True)]
 
 
 def _of_these(windows: _Array, counts: NDArray[np.intp]) -> _Array:
     """The last so many of each window; infinity in place of the others."""
     width = windows.shape[1]
-    return windows if int(counts[0]) == width else np.where(np.arange(width) >= width - counts[:, None], windows, inf)
+    return windows if counts[0] == width else np.where(np.arange(width) >= width - counts[:, None], windows, inf)

@@ -82,8 +82,10 @@ def passed(
     count, back = setback_stretch.passed(slow.setback, steps, values, limit)
     if slow.setback.alarmed:
         return count, slow._replace(setback=back)
-    fewer, rising, ground = _passed(slow, steps[:count], values[:count], scales)
+    fewer, rising = drift.passed(slow.drift, steps[:count], values[:count], scales)
+    fewer, ground = lost_ground.passed(slow.ground, steps[:fewer], values[:fewer])
     if fewer < count:
+        _, rising = drift.passed(slow.drift, steps[:fewer], values[:fewer], scales)
         _, back = setback_stretch.passed(slow.setback, steps[:fewer], values[:fewer], limit)
     return fewer, Slow(rising, ground, back)
 
@@ -100,27 +102,3 @@ def interrupted(slow: Slow) -> Slow:
     """The state after a value that is not finite, with nothing going on."""
     back = Setback() if slow.setback.alarmed else slow.setback
     return Slow(ground=slow.ground._replace(block=(), onset_step=None), setback=back)
-
-
-def _passed(
-    slow: Slow, steps: Sequence[int], values: Sequence[float], scales: NDArray[np.float64]
-) -> tuple[int, Drift, Ground]:
-    rising, ground = slow.drift, slow.ground
-    at = 0
-    while True:
-        complete = at + min(drift.FIRST_BLOCK - len(rising.block), lost_ground.POINTS - len(ground.block)) - 1
-        if at < min(complete, len(values)):
-            more = tuple(values[at:complete])
-            rising = Drift(
-                rising[0], rising.block + more, rising.block_step if rising.block else steps[at], *rising[3:]
-            )
-            ground_step = ground.block_step if ground.block else steps[at]
-            ground = Ground(ground[0], ground[1], ground.block + more, ground_step, *ground[4:])
-        if complete >= len(values):
-            return len(values), rising, ground
-        next_rising = drift.followed(rising, steps[complete], values[complete])
-        next_ground = lost_ground.followed(ground, steps[complete], values[complete])
-        alarm = None if next_rising.block else drift.alarm(next_rising, float(scales[complete]))
-        if (alarm is not None and drift.over(alarm)) or lost_ground.over(next_ground):
-            return complete, rising, ground
-        rising, ground, at = next_rising, next_ground, complete + 1
