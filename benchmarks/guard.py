@@ -1,8 +1,8 @@
 """What `SpikeGuard` saves, and what it costs.
 
-    python benchmarks/guard.py FOLDER                an hour on one core
+    python benchmarks/guard.py FOLDER                half an hour on one core
     python benchmarks/guard.py FOLDER --only cost    two minutes
-    python benchmarks/guard.py FOLDER --runs "no norm" --seeds 1
+    python benchmarks/guard.py FOLDER --only rescue --runs "no norm" --seeds 1
 
 **glitches**: `char_gpt` with one thing that goes wrong at a known step; validation loss in the end.
 
@@ -256,7 +256,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", choices=["glitches", "rescue", "noise", "cost"])
     parser.add_argument("--runs", default="", help="leave out families of runs whose name does not contain this")
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
