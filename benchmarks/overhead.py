@@ -35,11 +35,12 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
-from overhead_peers import ComposerNorms, LogGradNorm, LogLoss, OlmoRule, QuietSpikeDetection
+from overhead_peers import ComposerNorms, LogGradNorm, LogLoss, NormsAlone, OlmoRule, QuietSpikeDetection
 from overhead_tasks import TASKS, Batch, Task
 from stabilimeter.callbacks.capture.own_cost import OwnCost
 from stabilimeter.callbacks.catalogue import CATALOGUE
 from stabilimeter.callbacks.monitor import StabilityMonitor
+from stabilimeter.callbacks.recording.flush_schedule import FlushSchedule
 from stabilimeter.callbacks.signals import DEFAULT_SIGNALS
 from stabilimeter.callbacks.signals.hessian import hessian_max, hessian_preconditioned_max
 from stabilimeter.records import keys
@@ -128,6 +129,7 @@ def variants(folder: Path) -> dict[str, Callable[[], dict[str, Any]]]:
             "callbacks": [QuietSpikeDetection(exclude_batches_path=str(folder / "skip.json"))]
         },
         "OLMo-core's rule": lambda: {"callbacks": [OlmoRule()]},
+        "norms alone, not kept (the floor)": lambda: {"callbacks": [NormsAlone()]},
         "norms as Composer takes them": lambda: {"callbacks": [ComposerNorms()]},
         "grad_norm + log_dict (Lightning)": lambda: {"callbacks": [LogGradNorm()]},
     }
@@ -324,7 +326,7 @@ def main() -> None:
     if unknown or options.minutes <= 0:
         parser.error(f"models are {', '.join(TASKS)} and minutes above 0, got {options.models}, {options.minutes}")
     torch.set_num_threads(1)
-    OwnCost.clock = staticmethod(time.thread_time)
+    OwnCost.clock = FlushSchedule.clock = staticmethod(time.thread_time)  # a fit that has to wait does not flush
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     if options.memory_of is not None:

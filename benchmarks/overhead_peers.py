@@ -38,6 +38,20 @@ class ComposerNorms(Callback):
         self.last = {name: norm.item() for name, norm in norms.items()}
 
 
+class NormsAlone(Callback):
+    """The floor: one norm per gradient in a single call, left on the device, and nothing else."""
+
+    on_train_batch_start = on_train_batch_end = on_before_backward = on_after_backward = on_before_zero_grad = None
+
+    def __init__(self) -> None:
+        self.last: torch.Tensor | None = None
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
+        """Take the norms."""
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"]]
+        self.last = torch.stack(torch._foreach_norm(gradients))
+
+
 class OlmoRule(Callback):
     """OLMo-core's StabilityMonitor: loss and gradient norm beyond six deviations of the last 128 are spikes."""
 

@@ -25,7 +25,7 @@ from stabilimeter.records.manifest import Manifest, RunStatus
 from stabilimeter.records.writer import RunWriter
 
 BLOCK = 50
-"""Steps per flush, the default of StabilityMonitor."""
+"""Steps per flush: what `StabilityMonitor` does with several ranks, or at a tenth of a second per step."""
 PEER = "SummaryWriter.add_scalar"
 
 

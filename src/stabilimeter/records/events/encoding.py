@@ -9,8 +9,9 @@ generated classes takes longer than writing a whole run, and a block of steps is
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,8 @@ _SESSION_START = 1
 _TIME_AT = 13
 """Offset of the wall time in a frame: after length, checksum and field number."""
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
+_VARINT_ENDS = 1 << 7 * np.arange(1, 9)
+"""The smallest numbers that take one byte more as a varint; a step of 64 bits takes nine at most."""
 
 
 def varint(number: int) -> bytes:
@@ -136,7 +139,7 @@ class _Template(NamedTuple):
 
 @lru_cache(maxsize=256)
 def _template(tags: tuple[str, ...], step_width: int) -> _Template:
-    step = b"\x10" + b"\x80" * (step_width - 1) + b"\x00"
+    step = b"\x10" + bytes(step_width)
     parts = [_field(1, _field(1, tag.encode()) + b"\x15\0\0\0\0") for tag in tags]
     body = b"\x09" + bytes(8) + step + _field(5, b"".join(parts))
     length = struct.pack("<Q", len(body))
@@ -170,9 +173,12 @@ def scalar_block(
     """
     with np.errstate(over="ignore"):
         single: NDArray[np.float32] = np.asarray(values, np.float64).astype("<f4")
-    beyond = np.logical_or.reduce(np.isinf(single) & np.isfinite(values), axis=1)
+    infinite = np.isinf(single)
+    beyond = (
+        np.logical_or.reduce(infinite & np.isfinite(values), axis=1) if infinite.any() else np.zeros(len(steps), bool)
+    )
     if logged is None and not beyond.any():
-        return b"".join(_frames(tuple(tags), steps, single, wall_times))
+        return b"".join(rows.tobytes() for _, rows in _frames(tuple(tags), steps, single, wall_times))
     mask = np.ones(single.shape, np.bool_) if logged is None else np.asarray(logged, np.bool_)
     frames: list[bytes] = [b""] * len(steps)
     rows_with: dict[bytes, list[int]] = {}
@@ -186,34 +192,36 @@ def scalar_block(
             frames[row] = scalars_event(float(wall_times[row]), int(steps[row]), present)
         else:
             rows_with.setdefault(pattern, []).append(row)
-    for rows in rows_with.values():
-        columns = np.flatnonzero(mask[rows[0]])
+    for chosen in rows_with.values():
+        columns = np.flatnonzero(mask[chosen[0]])
         names = tuple(tags[column] for column in columns.tolist())
-        made = _frames(names, steps[rows], single[rows][:, columns], wall_times[rows])
-        for row, content in zip(rows, made, strict=True):
-            frames[row] = content
+        for first, rows in _frames(names, steps[chosen], single[chosen][:, columns], wall_times[chosen]):
+            for place, content in enumerate(rows, start=first):
+                frames[chosen[place]] = content.tobytes()
     return b"".join(frames)
 
 
 def _frames(
     tags: tuple[str, ...], steps: NDArray[np.int64], single: NDArray[np.float32], wall_times: NDArray[np.float64]
-) -> list[bytes]:
-    """One frame per step; all of ``tags`` are present at every step."""
-    widths = np.array([max(step.bit_length() + 6, 7) // 7 for step in steps.tolist()])  # of a varint
-    frames: list[bytes] = [b""] * len(steps)
-    for width in sorted(set(widths.tolist())):
-        chosen = np.flatnonzero(widths == width)
-        template = _template(tags, int(width))
-        rows = np.tile(template.row, (len(chosen), 1))
-        rows[:, _TIME_AT : _TIME_AT + 8] = np.asarray(wall_times, "<f8")[chosen].view(np.uint8).reshape(-1, 8)
-        rest = steps[chosen].astype(np.uint64)
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Frames of steps at which all of ``tags`` are present.
+
+    Yields:
+        Number of the first step of a run of frames of equal length, and the frames, ``(num_steps, length)``.
+    """
+    widths = np.searchsorted(_VARINT_ENDS, steps, side="right") + 1
+    bounds = [0, *(np.flatnonzero(np.diff(widths)) + 1).tolist(), len(steps)]
+    for first, last in pairwise(bounds):
+        width = int(widths[first])
+        template = _template(tags, width)
+        rows = np.tile(template.row, (last - first, 1))
+        rows[:, _TIME_AT : _TIME_AT + 8] = np.asarray(wall_times[first:last], "<f8").view(np.uint8).reshape(-1, 8)
+        rest = steps[first:last]
         for place in range(width):
-            rows[:, template.step_at + place] |= (rest & np.uint64(0x7F)).astype(np.uint8)
-            rest = rest >> np.uint64(7)
-        number_bytes = np.ascontiguousarray(single[chosen]).view(np.uint8)
-        rows[:, template.values_at] = number_bytes
+            more = 0x80 if place < width - 1 else 0
+            rows[:, template.step_at + place] = rest & 0x7F | more
+            rest = rest >> 7
+        rows[:, template.values_at] = np.ascontiguousarray(single[first:last]).view(np.uint8)
         checksums = masked_rows(rows[:, 12:-4], template.event_columns, template.row[12:-4], template.event_crc)
         rows[:, -4:] = checksums.astype("<u4").view(np.uint8).reshape(-1, 4)
-        for row, content in zip(chosen, rows, strict=True):
-            frames[row] = content.tobytes()
-    return frames
+        yield first, rows
