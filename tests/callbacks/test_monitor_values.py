@@ -1,5 +1,7 @@
 """Every signal against what the module measures itself with plain PyTorch, in the settings where others go wrong."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -211,7 +213,8 @@ def test_training_step_may_return_a_dict_or_nothing(recorded, probe_class):
             return None if batch_idx == 4 else {"loss": loss, "extra": 1}
 
     module = Sometimes()
-    with pytest.warns(UserWarning, match="returned `None`"):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`training_step` returned `None`")  # Lightning says it once per process
         run = recorded(module)
     kept = np.arange(12) != 4
     np.testing.assert_array_equal(run["train/loss"].steps, np.flatnonzero(kept))

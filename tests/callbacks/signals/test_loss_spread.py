@@ -1,5 +1,7 @@
 """Variance of the loss within a step; that over ranks is tested with real ranks, in `test_ranks.py`."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -45,7 +47,8 @@ def test_dicts_and_missing_losses(recorded, probe_class):
             return {"loss": loss}
 
     module = Sometimes()
-    with pytest.warns(UserWarning, match="returned `None`"):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`training_step` returned `None`")  # Lightning says it once per process
         run = recorded(module, monitor=monitor(), accumulate_grad_batches=4)
     losses = module.batches_of_step[:3]
     assert [len(step) for step in losses] == [3, 4, 4]

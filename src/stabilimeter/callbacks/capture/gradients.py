@@ -158,6 +158,7 @@ class _Arrangement:
         self._groups = list(zip(groups, map(slice, ends[:-1], ends[1:]), strict=True))
         self._device = groups[0].device
         self._alike = len({(group.device, group.dtype) for group in groups}) == 1
+        self._left_apart = len(self._present) <= _FEW and not any(group.side_by_side for group in groups)
         self._order = _order(layers, {id(p): i for i, p in enumerate(self._present)}, len(self._present), num_own)
 
     def norms(self) -> TensorNorms | None:
@@ -172,7 +173,7 @@ class _Arrangement:
         parts = [part for group, place in self._groups for part in group.norms(gradients[place], plain=plain)]
         if not self._alike:
             parts = [part.to(self._device, torch.float32) for part in parts]
-        if len(parts) > 1 and (len(parts) > _FEW or any(part.dim() for part in parts)):
+        if len(parts) > 1 and not self._left_apart:
             parts = [torch.cat([part.reshape(-1) for part in parts])]
         return TensorNorms(parts, self._order)
 
@@ -186,7 +187,7 @@ class _Group:
         self.dtype = parameters[0].dtype
         self._accumulated_in = torch.float32 if self.dtype in HALF_PRECISION else None
         self._root_holders = math.sqrt(holders)
-        self._side_by_side = side_by_side
+        self.side_by_side = side_by_side
 
     def norms(self, gradients: list[Tensor], *, plain: bool) -> Sequence[Tensor]:
         """2-norm of each gradient: one tensor of shape (num_parameters,), or so many 0-d tensors.
@@ -196,7 +197,7 @@ class _Group:
             plain: None of them is sparse or of another type than Tensor.
         """
         norms: Sequence[Tensor]
-        if self._side_by_side and plain:
+        if self.side_by_side and plain:
             together = torch.cat(gradients).reshape(len(gradients), -1)
             norms = [torch.linalg.vector_norm(together, dim=1, dtype=self._accumulated_in)]
         else:
