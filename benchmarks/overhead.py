@@ -255,7 +255,7 @@ def verdict(target: float, low: float, high: float, resolution: float, in_hooks:
     return f"{target:g}: within the interval{inside}"
 
 
-WARM_UP_OF_MEMORY, STEPS_OF_MEMORY = 3000, 6000  # caches and arenas fill first
+WARM_UP_OF_MEMORY, STEPS_OF_MEMORY = 5000, 10_000  # caches and arenas fill first
 
 
 def memory_slope(monitored: bool) -> float:

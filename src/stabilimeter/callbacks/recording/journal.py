@@ -17,6 +17,7 @@ from stabilimeter.callbacks.capture.signal import DerivedSignal
 from stabilimeter.callbacks.capture.track import Block
 from stabilimeter.callbacks.recording.circumstances import Circumstances
 from stabilimeter.callbacks.recording.logger_blocks import write_to_loggers
+from stabilimeter.callbacks.recording.onlookers import Onlookers
 from stabilimeter.callbacks.recording.step_evidence import StepEvidence
 from stabilimeter.callbacks.recording.watch import Watch
 from stabilimeter.records import keys
@@ -35,6 +36,7 @@ class Journal:
         derived: Signals to derive, per optimizer.
         evidence: What is known about the rows, per optimizer.
         watched: Series to look for incidents in: key -> whether its logarithm is judged.
+        onlookers: Series of which an incident mentions what had happened to them.
         monitor: The monitored metric.
         mode: Its mode, ``"min"`` or ``"max"``.
     """
@@ -47,6 +49,7 @@ class Journal:
         derived: Sequence[Sequence[DerivedSignal]],
         evidence: Sequence[StepEvidence],
         watched: Mapping[str, bool],
+        onlookers: Onlookers,
         monitor: str | None,
         mode: str | None,
     ) -> None:
@@ -56,6 +59,7 @@ class Journal:
         self._derived = [DerivedColumns(signals) for signals in derived]
         self._evidence = evidence
         self._watched = watched
+        self._onlookers = onlookers
         self._monitor = monitor
         self._mode = mode
         self._watch = Watch()
@@ -89,6 +93,8 @@ class Journal:
             for incident in (*over[-1][1], self._watch.going_on(key)):
                 if incident is not None:
                     self._circumstances.note(incident)
+        for incident in self._onlookers.extend(block):
+            self._circumstances.note(incident)
         for key, incidents in over:
             self._report(incidents, key)
         return block
@@ -142,6 +148,7 @@ class Journal:
         return {
             "derived": [columns.state_dict() for columns in self._derived],
             "watch": self._watch.state_dict(),
+            "onlookers": self._onlookers.state_dict(),
             "circumstances": self._circumstances.state_dict(),
             "last": self._last,
         }
@@ -151,6 +158,7 @@ class Journal:
         for columns, past in zip(self._derived, state["derived"], strict=False):
             columns.load_state_dict(past)
         self._watch.load_state_dict(state["watch"])
+        self._onlookers.load_state_dict(state["onlookers"])
         self._circumstances.load_state_dict(state["circumstances"])
         self._last = dict(state["last"])
 

@@ -14,6 +14,7 @@ from stabilimeter.callbacks.capture.signal import AnySignal, DerivedSignal, Sign
 from stabilimeter.callbacks.recording.configuration import configuration, job_folder
 from stabilimeter.callbacks.recording.journal import Journal
 from stabilimeter.callbacks.recording.logger_blocks import without_the_own_one
+from stabilimeter.callbacks.recording.onlookers import Onlookers
 from stabilimeter.callbacks.recording.outlook import monitored_metric, planned_steps
 from stabilimeter.callbacks.recording.provenance import device_name, git_state, global_seed, package_versions
 from stabilimeter.callbacks.recording.step_evidence import StepEvidence
@@ -132,6 +133,7 @@ def opened_journal(
             for course in found
             for key, judged_by_logarithm in ((keys.LOSS, False), (keys.GRAD_NORM, True))
         },
+        onlookers=Onlookers(course.suffix for course in found),
         monitor=monitor,
         mode=mode,
     )
