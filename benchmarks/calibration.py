@@ -4,7 +4,8 @@
 
 20,000 values per seed of Gaussian noise, autoregressive noise with coefficients 0.5 and 0.9, Student's t with 3 degrees
 of freedom and log-normal noise with sigma 1, judged at the default alarm rate of 1e-4 per value; and magnitudes, judged
-by their logarithms: log-normal, and with a power tail (a logarithm whose tails are exponential). The interval is the
+by their logarithms: log-normal, and with a power tail (a logarithm whose tails are exponential). ``two``: beside a
+log-normal magnitude that has nothing to do with it. The interval is the
 exact 95 % one for a Poisson count. ``slow`` counts the alarms that no single value caused.
 """
 
@@ -33,6 +34,10 @@ NOISES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "Student t, 3": lambda rng: rng.standard_t(3, STEPS),
     "log-normal, 1": lambda rng: rng.lognormal(0.0, 1.0, STEPS),
 }
+BESIDE: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
+    "Gaussian, two": NOISES["Gaussian"],
+    "Student t, two": NOISES["Student t, 3"],
+}
 MAGNITUDES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "log-normal size": NOISES["log-normal, 1"],
     "power-tail size": lambda rng: np.exp(rng.laplace(0.0, 0.3, STEPS)),
@@ -46,12 +51,16 @@ def main() -> None:
     parser.add_argument("--alarm-rate", type=float, default=ALARM_RATE)
     arguments = parser.parse_args()
     print(f"{'noise':16}{'alarms':>8}{'slow':>6}{'per value':>12}   95 % interval")
-    for name, noise in (NOISES | MAGNITUDES).items():
+    for name, noise in (NOISES | MAGNITUDES | BESIDE).items():
         alarms = slow = 0
         for seed in range(arguments.seeds):
             print(f"\r{name}: seed {seed + 1} of {arguments.seeds}", end="", file=sys.stderr, flush=True)
-            values = noise(np.random.default_rng(seed))
-            found = detect(range(STEPS), values.tolist(), positive=name in MAGNITUDES, alarm_rate=arguments.alarm_rate)
+            rng = np.random.default_rng(seed)
+            values = noise(rng)
+            settings = {"positive": name in MAGNITUDES, "alarm_rate": arguments.alarm_rate}
+            if name in BESIDE:
+                settings["beside"] = np.exp(0.3 * rng.standard_normal(STEPS)).tolist()
+            found = detect(range(STEPS), values.tolist(), **settings)
             alarms += len(found)
             slow += sum("slow" in incident.evidence for incident in found)
         print("\r" + " " * 40 + "\r", end="", file=sys.stderr)

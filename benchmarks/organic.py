@@ -16,6 +16,7 @@ log (losslint, trainspotter) are those of somebody who looks at the end.
 """
 
 import argparse
+import itertools
 import logging
 import warnings
 from collections.abc import Callable, Mapping
@@ -24,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from organic_onset import Course, Onset, onset
+from organic_onset import Course, Onset, onset, running_median
 from organic_runs import HEALTHY, NOISY, organic_runs
 from peers import CODED, Rule, real_rules
 from stabilimeter.records import keys
@@ -59,11 +60,14 @@ class Trial:
         return self.family.startswith((HEALTHY, NOISY))
 
 
-def noticed(values: np.ndarray, alarm_rate: float = detection.ALARM_RATE) -> np.ndarray:
+def noticed(
+    values: np.ndarray, alarm_rate: float = detection.ALARM_RATE, beside: np.ndarray | None = None
+) -> np.ndarray:
     """Steps at which our rule, seeing one value at a time, begins to say that something is going on."""
     state, steps, before = detection.start(alarm_rate=alarm_rate), [], False
-    for step, value in enumerate(values.tolist()):
-        state, _ = detection.step(state, step, value)
+    others = itertools.repeat(None) if beside is None else beside.tolist()
+    for step, (value, other) in enumerate(zip(values.tolist(), others, strict=False)):
+        state, _ = detection.step(state, step, value, other)
         now = state.flagged or detection.finish(state) is not None
         if now and not before:
             steps.append(step)
@@ -83,12 +87,16 @@ def signals(run: Run) -> Mapping[str, np.ndarray]:
 
 
 def tried(folder: Path, held_out: bool = False) -> list[Trial]:
-    """Every run, judged by our rule: its loss, its other signals, and any of them at a rate divided by their number."""
+    """Every run, judged by our rule: its loss, its other signals, the loss with the norm beside it, and any of them.
+
+    Any of them: each at a rate divided by their number.
+    """
     trials = []
     for family, seed, run in organic_runs(folder, held_out=held_out):
         loss = run[keys.LOSS].values
         found = signals(run)
         alarms = {name: noticed(values) for name, values in found.items()}
+        alarms["loss beside norm"] = noticed(loss, beside=run[keys.GRAD_NORM].values)
         for together, names in (("loss or gradient", list(found)[:2]), ("any signal", list(found))):
             rate = detection.ALARM_RATE / len(names)
             alarms[together] = np.unique(np.concatenate([noticed(found[name], rate) for name in names]))
@@ -160,6 +168,28 @@ def lead(trials: list[Trial], name: str) -> str:
     return f"{name:18}{early:>4} of {len(unstable):<3}{chances:>10.1f}{gain:>18}"
 
 
+def informed_delay(trial: Trial, false_alarm_rate: float) -> float:
+    """Delay of a cumulative sum that knows the noise and the whole course of the rise: what no rule can count on.
+
+    Page's sum of the log-likelihood ratio of the smoothed loss, future included, against the level 20 to 60 steps
+    before the onset, in Gaussian noise as wide as that before; alarms at the logarithm of 1 / ``false_alarm_rate``.
+    """
+    at = trial.onset.at
+    loss = np.where(np.isfinite(trial.loss), trial.loss, np.inf)
+    smoothed = running_median(loss)
+    level = np.median(loss[at - 60 : at - 20])
+    calm = slice(max(at - 110, 20), at - 25)
+    low, high = np.quantile(loss[calm] - smoothed[calm], [0.1587, 0.8413])
+    rise = np.clip((smoothed - level) / (0.5 * (high - low)), 0.0, 6.0)
+    value = np.minimum((loss - level) / (0.5 * (high - low)), 5.0)
+    total = 0.0
+    for step in range(at - 40, len(loss)):
+        total = max(0.0, total + rise[step] * value[step] - rise[step] ** 2 / 2)
+        if total > -np.log(false_alarm_rate):
+            return step - at
+    return float("inf")
+
+
 def main() -> None:
     """Train what is missing, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -186,8 +216,12 @@ def main() -> None:
     )
     head = f"{'onset found':>11}{'':6}{'by chance':>11}{'delay':>12}{'healthy':>10}{'noisy':>10}{'before':>10}"
     print(f"\nour rule on       {head}")
-    for name in (*WATCHED, "loss or gradient", "any signal"):
+    for name in (*WATCHED, "loss beside norm", "loss or gradient", "any signal"):
         print(row(trials, name))
+    unstable = [t for t in trials if not t.is_healthy and t.onset.course is Course.UNSTABLE]
+    for rate in (1e-4, 2e-4):
+        delay = np.median([informed_delay(trial, rate) for trial in unstable])
+        print(f"a sum that knew noise and rise, one false alarm in {1 / rate:,.0f} steps: delay {delay:+.0f}")
     print(f"\non the loss       {head}")
     for name in rules:
         print(row(trials, name))

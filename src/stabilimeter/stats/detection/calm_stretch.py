@@ -95,7 +95,7 @@ def _stretch(state: State, steps: Sequence[int], values: Sequence[float], rarest
         return state, 0
     weights = _learnt(rule, weights, u[max(known, untaught) : count])
     window = _window_after(window, supposed, count)
-    return State(rule, window, weights, None, False, state.calm + count, slow), count
+    return State(rule, window, weights, None, False, state.calm + count, slow, state.companion), count
 
 
 def _judged(rule: Rule, values: Sequence[float]) -> _Array:

@@ -26,12 +26,14 @@ is flagged is known at once (`State.flagged`). The state is immutable, so a call
 """
 
 from collections.abc import Iterable, Sequence
-from math import isfinite, nan
+from math import inf, isfinite, log, nan
 from statistics import median
 
-from stabilimeter.stats.detection import slow_worsening, tail
+from stabilimeter.stats.detection import companion, slow_worsening, tail
 from stabilimeter.stats.detection.calm_stretch import CALM_BEFORE_LEARNING, passed
+from stabilimeter.stats.detection.companion import Companion
 from stabilimeter.stats.detection.episode import SETTLING_POINTS, Episode, Rule, incident, judged, outgrown
+from stabilimeter.stats.detection.setback import Support
 from stabilimeter.stats.detection.slow_worsening import Slow
 from stabilimeter.stats.detection.state import State
 from stabilimeter.stats.detection.window import YOUNG, Forecast, Window, accepted, bridged, forecast, restarted
@@ -77,8 +79,16 @@ def start(*, mode: str = "min", positive: bool | None = None, alarm_rate: float 
     return _fresh(Rule(mode, bool(positive), alarm_rate, key))
 
 
-def step(state: State, step: int, value: float) -> tuple[State, Incident | None]:
-    """The state after one more value, and the incident that this value brought to an end, if any."""
+def step(state: State, step: int, value: float, beside: float | None = None) -> tuple[State, Incident | None]:
+    """The state after one more value, and the incident that this value brought to an end, if any.
+
+    Args:
+        state: The state before.
+        step: Step of the value.
+        value: The value in its own unit.
+        beside: A magnitude measured with it, such as the gradient norm beside the loss, if there is one: a turn for the
+            worse that both show is found earlier (`companion.py`). It is not judged itself.
+    """
     value = float(value)
     episode = state.episode
     if not isfinite(value):
@@ -86,8 +96,13 @@ def step(state: State, step: int, value: float) -> tuple[State, Incident | None]
     if state.rule.log_scale and value <= 0.0 and state.rule.mode == "min":
         return state._replace(flagged=False), None  # not too high, and no level to compare the next value with
     y = judged(state.rule, value)
+    support = None
+    if beside is not None and state.rule.improving and 0.0 < beside < inf:
+        known = state.companion or Companion()
+        accompanied, support = companion.followed(known, step, log(beside), state.slow.setback, y)
+        state = state._replace(companion=accompanied)
     if episode is None:
-        return _calm(state, step, value, y)
+        return _calm(state, step, value, y, support)
     if not episode.finite:
         return _after_nonfinite(state, episode, step, value, y)
     if _chance(state, episode.baseline, y, episode.side) > _BACK_CHANCE:
@@ -136,6 +151,7 @@ def detect(
     positive: bool | None = None,
     alarm_rate: float = ALARM_RATE,
     key: str = "",
+    beside: Iterable[float] | None = None,
 ) -> list[Incident]:
     """All incidents of a series: the fold of `step` over it.
 
@@ -146,6 +162,7 @@ def detect(
         positive: See `start`.
         alarm_rate: See `start`.
         key: See `start`.
+        beside: A magnitude measured with each value, see `step`, shape (n,).
 
     Returns:
         The incidents in the order in which they ended.
@@ -159,7 +176,11 @@ def detect(
     if len(whole_steps) != len(numbers):
         raise ValueError(f"one step for each value, got {len(whole_steps)} steps and {len(numbers)} values")
     incidents = []
-    at = 0
+    if beside is not None:
+        for at, value, other in zip(whole_steps, numbers, beside, strict=True):
+            state, ended = step(state, at, value, other)
+            incidents += [] if ended is None else [ended]
+    at = 0 if beside is None else len(numbers)
     while at < len(numbers):
         state, ended, at = onward(state, whole_steps, numbers, at)
         if ended is not None:
@@ -200,7 +221,9 @@ def _unexpected(state: State, expected: Forecast, y: float) -> Episode | None:
     return None
 
 
-def _calm(state: State, step: int, value: float, y: float) -> tuple[State, Incident | None]:
+def _calm(
+    state: State, step: int, value: float, y: float, support: Support | None = None
+) -> tuple[State, Incident | None]:
     expected = forecast(state.window)
     opened = _unexpected(state, expected, y)
     if opened is not None and state.slow.setback.alarmed:
@@ -217,8 +240,8 @@ def _calm(state: State, step: int, value: float, y: float) -> tuple[State, Incid
     window = accepted(state.window, y)
     if not state.rule.improving:
         return State(state.rule, window, weights, None, False, calm), None
-    slow, ended = slow_worsening.followed(state.rule, state.slow, step, y, expected.scale, window)
-    return State(state.rule, window, weights, None, False, calm, slow), ended
+    slow, ended = slow_worsening.followed(state.rule, state.slow, step, y, expected.scale, window, support)
+    return State(state.rule, window, weights, None, False, calm, slow, state.companion), ended
 
 
 def _outside(state: State, episode: Episode, step: int, value: float, y: float) -> tuple[State, Incident | None]:

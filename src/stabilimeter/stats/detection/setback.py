@@ -33,6 +33,10 @@ BLOCK = 8
 
 FEWEST_BLOCKS, MOST_BLOCKS = 4, 10
 MEDIANS = 64
+COMPANION_RISE = 0.7
+"""How far a second signal rises when the series rises by one, in scores: `benchmarks/organic.py`, gradient norm."""
+
+_MOST_SUPPORT = 1.5
 HIGHEST = 1.5  # of the alarm threshold: how far the sum can rise, and so how long a return takes
 _OVER = 0.5
 _VISIBLE = 0.75
@@ -49,6 +53,27 @@ SCORES = [[float(ndtri((rank + 0.5) / (n + 1))) for rank in range(n + 1)] for n 
 
 _UPPER_PLACES = [27 * n // 32 for n in range(BLOCK * MOST_BLOCKS + 1)]
 """Which of n ranked values lies one standard deviation above the middle, if they are Gaussian."""
+
+
+class Support(NamedTuple):
+    """What a second signal says of the same step, see `companion.py`.
+
+    Attributes:
+        score: Normal score of its rank; high is bad.
+        correlation: Correlation with the score of the series, 0 to 1.
+    """
+
+    score: float
+    correlation: float
+
+    def with_own(self, score: float) -> float:
+        """The score of both together, by Fisher's linear discriminant; the own one where that does not rise."""
+        if score <= 0.0:
+            return score
+        weight = max(COMPANION_RISE - self.correlation, 0.0) / (1.0 - COMPANION_RISE * self.correlation)
+        return (score + weight * min(self.score, _MOST_SUPPORT)) / sqrt(
+            1.0 + weight * (weight + 2.0 * self.correlation)
+        )
 
 
 class Setback(NamedTuple):
@@ -114,13 +139,14 @@ def threshold(alarm_rate: float) -> float:
     return log(_RATE_AT_ZERO / alarm_rate) / _RATE_DECAY
 
 
-def followed(setback: Setback, step: int, value: float, limit: float) -> Setback:
+def followed(setback: Setback, step: int, value: float, limit: float, support: Support | None = None) -> Setback:
     """The state after one more accepted value; ``limit`` is the `threshold`."""
     _, recent, medians, seen, reference, dependence, total, since, points = setback[:9]
     if reference:
         if total == 0.0:
             since, points = step, 0
-        total = total + for_a_rise(reference, value, dependence)
+        own = score(reference, value, dependence)
+        total = total + for_a_rise(own if support is None else max(own, support.with_own(own)))
         total = min(total, HIGHEST * limit) if total > 0.0 else 0.0
         points += 1
     block = (*setback.block, value)
@@ -133,11 +159,15 @@ def followed(setback: Setback, step: int, value: float, limit: float) -> Setback
     return after if len(block) < BLOCK else _with_block(after, step)
 
 
-def for_a_rise(reference: Sequence[float], value: float, dependence: float) -> float:
-    """What a value, by the normal score of its rank (the mean over its ties), says for a rise by one or two SD."""
+def score(reference: Sequence[float], value: float, dependence: float) -> float:
+    """Normal score of the rank of a value among a reference, the mean over its ties, divided by the dependence."""
     low = bisect_left(reference, value)
     scores = SCORES[len(reference)]
-    score = 0.5 * (scores[low] + scores[bisect_right(reference, value, low)]) / dependence
+    return 0.5 * (scores[low] + scores[bisect_right(reference, value, low)]) / dependence
+
+
+def for_a_rise(score: float) -> float:
+    """What a score says for a rise by one or two standard deviations."""
     return max(score - 0.5, 2.0 * score - 2.0)
 
 

@@ -28,6 +28,7 @@ from stabilimeter.stats.detection.setback import (
     level_and_noise,
     medians_kept,
     over,
+    score,
     worth_less,
 )
 from stabilimeter.stats.detection.window import FLOAT32_ROUNDING, TINY, middle_of, rounding_of
@@ -90,7 +91,7 @@ def _passed(setback: Setback, steps: Sequence[int], values: Sequence[float], lim
             if total == 0.0 and value < middle:  # says nothing for a rise
                 began, at = at, at + 1
                 continue
-            more = total + for_a_rise(reference, value, dependence)
+            more = total + for_a_rise(score(reference, value, dependence))
             if more > limit:
                 more = min(more, HIGHEST * limit)
                 end = place + at + 1

@@ -15,9 +15,11 @@ from stabilimeter.stats.detection import drift, lost_ground, setback, setback_st
 from stabilimeter.stats.detection.drift import Drift
 from stabilimeter.stats.detection.episode import Rule, turned, worse_than_start, worsening
 from stabilimeter.stats.detection.lost_ground import Ground
-from stabilimeter.stats.detection.setback import Setback
+from stabilimeter.stats.detection.setback import Setback, Support
 from stabilimeter.stats.detection.window import Window
 from stabilimeter.stats.incident import Incident
+
+_CHANCES_OF_BOTH = 2.0  # the score of the series, or that of both
 
 
 class Slow(NamedTuple):
@@ -35,7 +37,7 @@ class Slow(NamedTuple):
 
 
 def followed(
-    rule: Rule, slow: Slow, step: int, value: float, scale: float, window: Window
+    rule: Rule, slow: Slow, step: int, value: float, scale: float, window: Window, support: Support | None = None
 ) -> tuple[Slow, Incident | None]:
     """The state after one more accepted value, and the incident that is over with it, if any.
 
@@ -46,9 +48,10 @@ def followed(
         value: The value as judged.
         scale: Noise of single values there.
         window: The accepted values, this one included.
+        support: What a second signal says of the step.
     """
-    limit = setback.threshold(rule.alarm_rate)
-    back = setback.followed(slow.setback, step, value, limit)
+    limit = setback.threshold(rule.alarm_rate if support is None else rule.alarm_rate / _CHANCES_OF_BOTH)
+    back = setback.followed(slow.setback, step, value, limit, support)
     if setback.over(back, limit):
         after = Slow(setback=setback.afterwards(back))
         return after, None if back.was_slight else turned(rule, back, window)

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from stabilimeter.stats.detection import tail
+from stabilimeter.stats.detection.companion import Companion
 from stabilimeter.stats.detection.drift import Drift
 from stabilimeter.stats.detection.episode import Episode, Rule
 from stabilimeter.stats.detection.lost_ground import Ground
@@ -22,6 +23,7 @@ class State(NamedTuple):
         flagged: Whether the last value was out of the ordinary.
         calm: Number of values accepted since the last episode.
         slow: What is known of slow worsening.
+        companion: What is known of a second signal; None if there never was a value of one.
     """
 
     rule: Rule
@@ -31,6 +33,7 @@ class State(NamedTuple):
     flagged: bool = False
     calm: int = 0
     slow: Slow = Slow()
+    companion: Companion | None = None
 
     @property
     def onset(self) -> int | None:
@@ -72,6 +75,7 @@ def from_plain(saved: dict[str, Any]) -> State:
             ground=Ground(**_with_tuples(saved["slow"]["ground"])),
             setback=Setback(**_with_tuples(saved["slow"]["setback"])),
         ),
+        companion=None if saved["companion"] is None else _companion(saved["companion"]),
     )
 
 
@@ -96,6 +100,10 @@ def _window(saved: dict[str, Any]) -> Window:
 def _drift(saved: dict[str, Any]) -> Drift:
     slower = None if saved["slower"] is None else _drift(saved["slower"])
     return Drift(**{**saved, "block": tuple(saved["block"]), "rises": _track(saved["rises"]), "slower": slower})
+
+
+def _companion(saved: dict[str, Any]) -> Companion:
+    return Companion(**{**saved, "past": Setback(**_with_tuples(saved["past"]))})
 
 
 def _with_tuples(saved: dict[str, Any]) -> dict[str, Any]:
