@@ -151,6 +151,7 @@ class StabilityMonitor(Callback):
         """Catch what the module has logged in its own ``on_train_epoch_end``."""
         self._enter_metrics(trainer, self._evaluations.new_metrics(trainer))
         if self._instruments is not None:
+            self._instruments.begin_epoch()
             self._instruments.pause()
 
     # Steps

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter, is_
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -38,8 +38,7 @@ class Order:
     num_own: int
 
 
-@dataclass(frozen=True)
-class TensorNorms:
+class TensorNorms(NamedTuple):
     """The norms of the gradients of one step, on the device, as they came.
 
     Attributes:

@@ -53,6 +53,7 @@ class Instruments:
         self.cost = cost
         self._trainer = trainer
         self._automatic = module.automatic_optimization
+        self._epoch = trainer.current_epoch
         self._micro_batches = MicroBatchLoss()
         own_way = is_overridden("configure_gradient_clipping", module)
         through_plugin = type(trainer.precision_plugin).clip_gradients in _CLIP_IN_THE_PLUGIN
@@ -81,7 +82,11 @@ class Instruments:
             track.prepare()
 
     def __len__(self) -> int:
-        return max((len(track) for track in self._tracks.values()), default=0)
+        return max(map(len, self._tracks.values()), default=0)
+
+    def begin_epoch(self) -> None:
+        """The steps from now on belong to another epoch."""
+        self._epoch = self._trainer.current_epoch
 
     def before_backward(self, loss: Tensor) -> None:
         """Manual optimization: the user has a loss. Those since the last optimizer step count as its micro-batches."""
@@ -104,7 +109,7 @@ class Instruments:
                 if not self._automatic and not track.has_loss and isinstance(loss, Tensor):
                     track.set_loss(loss.detach().clone())  # the user called backward without Lightning
                 track.end_step()
-                track.end_batch(self._trainer.current_epoch, batch_idx)
+                track.end_batch(self._epoch, batch_idx)
 
     def pause(self) -> None:
         """Time spent until now belongs to no step."""
@@ -122,7 +127,7 @@ class Instruments:
             track.leave_optimizer()
             if track.has_stepped(self._trainer.global_step):
                 track.end_step()
-                track.end_batch(self._trainer.current_epoch, -1)
+                track.end_batch(self._epoch, -1)
         for track in reversed(self._tracks.values()):  # what was wrapped last is unwrapped first
             track.remove_probes()
 
