@@ -3,12 +3,14 @@ import math
 import pytest
 from lightning.pytorch.callbacks import EarlyStopping, GradientAccumulationScheduler, ModelCheckpoint
 
+from stabilimeter.callbacks.monitor import StabilityMonitor
 from stabilimeter.callbacks.recording.outlook import ending, monitored_metric, planned_steps
 from stabilimeter.callbacks.recording.provenance import git_state, global_seed, package_versions
 from stabilimeter.callbacks.recording.run_folder import check_writable
 from stabilimeter.callbacks.recording.step_evidence import _largest
 from stabilimeter.records.manifest import RunStatus
 from stabilimeter.records.record_error import RecordError
+from stabilimeter.records.run import read_run
 
 
 class Stub:
@@ -48,6 +50,15 @@ def test_monitored_metric_is_that_of_the_checkpoint_before_that_of_early_stoppin
     assert monitored_metric(trainer(stopping, ModelCheckpoint())) == ("val_loss", "min")
     assert monitored_metric(trainer(stopping, checkpoint)) == ("val_acc", "max")
     assert monitored_metric(trainer()) == (None, None)
+
+
+def test_a_signal_is_no_goal(make_trainer, probe_class, tmp_path):
+    gradients = EarlyStopping("grad/norm", patience=99, check_on_train_epoch_end=True)
+    for others, expected in (([], (None, None)), ([ModelCheckpoint(monitor="train/loss")], ("train/loss", "min"))):
+        callbacks = [StabilityMonitor(dirpath=tmp_path / "run"), gradients, *others]
+        make_trainer(*callbacks, limit_val_batches=0, enable_checkpointing=bool(others)).fit(probe_class())
+        manifest = read_run(tmp_path / "run").manifest
+        assert (manifest.monitor, manifest.mode) == expected
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,8 @@ def opened_journal(
     """
     monitor, mode = settings.monitor, settings.mode
     if monitor is None:
-        monitor, mode = monitored_metric(trainer)
+        signals = {spec.key for course in found for spec in course.specs}
+        monitor, mode = monitored_metric(trainer, signals - {keys.LOSS + course.suffix for course in found})
     writer = None
     if folder is not None:
         specs = tuple(spec for course in found for spec in course.specs)

@@ -1,6 +1,7 @@
 """What a Trainer intends: how many steps, which metric decides, and, at the end, why it stopped."""
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -33,14 +34,17 @@ def _scheduled_steps(trainer: Trainer, scheduler: GradientAccumulationScheduler)
     return min(sum(math.ceil(batches / scheduler.get_accumulate_grad_batches(e)) for e in epochs), limit)
 
 
-def monitored_metric(trainer: Trainer) -> tuple[str | None, str | None]:
-    """Name and mode (``"min"`` or ``"max"``) of the metric that the Trainer's checkpoint or early stopping follows."""
-    for callback in _callbacks(trainer):
-        if isinstance(callback, ModelCheckpoint) and callback.monitor is not None:
-            return callback.monitor, callback.mode
-    for callback in _callbacks(trainer):
-        if isinstance(callback, EarlyStopping) and callback.monitor is not None:
-            return callback.monitor, callback.mode
+def monitored_metric(trainer: Trainer, signals: Collection[str] = ()) -> tuple[str | None, str | None]:
+    """Name and mode (``"min"`` or ``"max"``) of the metric that the Trainer's checkpoint or early stopping follows.
+
+    Args:
+        trainer: The Trainer.
+        signals: Keys that do not count; one who stops at a large gradient norm does not train for a small one.
+    """
+    for kind in (ModelCheckpoint, EarlyStopping):
+        for callback in _callbacks(trainer):
+            if isinstance(callback, kind) and callback.monitor is not None and callback.monitor not in signals:
+                return callback.monitor, callback.mode
     return None, None
 
 
