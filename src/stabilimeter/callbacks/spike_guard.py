@@ -56,8 +56,8 @@ class SpikeGuard(Callback):
     Args:
         action: The highest rung.
         max_skips: Steps that may be skipped within ``cooldown_steps`` before the next rung.
-        max_rollbacks: Rollbacks in the whole run before the next rung.
-        cooldown_steps: A skip counts for this many optimizer steps.
+        max_rollbacks: Rollbacks within ``100 * cooldown_steps`` before the next rung.
+        cooldown_steps: A skip counts for this many optimizer steps, a rollback for a hundred times as many.
         snapshot_every_n_steps: For a rollback, copy the state of training to host memory every so many steps. A copy
             counts as healthy once as many steps have followed without trouble; until the first has, the state in which
             this process started training counts.

@@ -73,3 +73,10 @@ def test_a_ladder_survives_a_checkpoint():
     assert Ladder.from_plain(ladder.plain()) == ladder
     budget = Budget(Rung.STOP, 3, 3, 100)
     assert answers(budget, [9, 10, 11], ladder) == ["skip", "rollback", "skip"]
+
+
+def test_rollbacks_of_long_ago_do_not_add_up():
+    budget = Budget(Rung.STOP, max_skips=5, max_rollbacks=2, cooldown_steps=100)
+    assert answers(budget, range(0, 30_000, 5_000), trouble=Trouble.TURN) == ["rollback"] * 6
+    assert answers(budget, [0, 4_999, 9_998], trouble=Trouble.TURN) == ["rollback", "rollback", "stop"]
+    assert Ladder.from_plain(Ladder((3,), (1, 2)).plain()) == Ladder((3,), (1, 2))

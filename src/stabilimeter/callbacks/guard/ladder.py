@@ -18,6 +18,8 @@ class Rung(str, Enum):
 
 
 _ORDER = tuple(Rung)
+_ROLLBACKS_COUNT = 100
+"""For so many times ``cooldown_steps``."""
 
 
 class Trouble(Enum):
@@ -39,8 +41,9 @@ class Budget(NamedTuple):
     Attributes:
         highest: The highest rung.
         max_skips: Steps that may be skipped within ``cooldown_steps`` before the next rung.
-        max_rollbacks: Rollbacks in the whole run before the next rung.
-        cooldown_steps: A skip counts against ``max_skips`` for this many optimizer steps.
+        max_rollbacks: Rollbacks within ``100 * cooldown_steps`` before the next rung.
+        cooldown_steps: A skip counts against ``max_skips`` for this many optimizer steps, and a rollback against
+            ``max_rollbacks`` for a hundred times as many: a long healthy run must not use them up on false alarms.
     """
 
     highest: Rung
@@ -54,20 +57,20 @@ class Ladder(NamedTuple):
 
     Attributes:
         skips: Steps skipped within the last ``cooldown_steps``, since the last rollback.
-        num_rollbacks: Rollbacks so far.
+        rollbacks: Steps at which training was taken back within the last ``100 * cooldown_steps``.
     """
 
     skips: tuple[int, ...] = ()
-    num_rollbacks: int = 0
+    rollbacks: tuple[int, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """Lists and numbers, for a checkpoint."""
-        return {"skips": list(self.skips), "num_rollbacks": self.num_rollbacks}
+        return {"skips": list(self.skips), "rollbacks": list(self.rollbacks)}
 
     @classmethod
     def from_plain(cls, saved: dict[str, Any]) -> "Ladder":
         """The ladder saved by `plain`."""
-        return cls(tuple(saved["skips"]), saved["num_rollbacks"])
+        return cls(tuple(saved["skips"]), tuple(saved["rollbacks"]))
 
 
 def climbed(
@@ -99,14 +102,15 @@ def climbed(
     """
     if budget.highest is Rung.WARN:
         return ladder, Rung.WARN
-    recent = tuple(skip for skip in ladder.skips if step - skip < budget.cooldown_steps)
-    ladder = ladder._replace(skips=recent)
-    if trouble is not Trouble.TURN and len(recent) < budget.max_skips:
-        return ladder._replace(skips=recent + (step,)), Rung.SKIP
+    skips = tuple(at for at in ladder.skips if step - at < budget.cooldown_steps)
+    rollbacks = tuple(at for at in ladder.rollbacks if step - at < _ROLLBACKS_COUNT * budget.cooldown_steps)
+    ladder = Ladder(skips, rollbacks)
+    if trouble is not Trouble.TURN and len(skips) < budget.max_skips:
+        return Ladder((*skips, step), rollbacks), Rung.SKIP
     if trouble is Trouble.GRADIENT:
         return ladder, Rung.WARN
-    if _may(budget, Rung.ROLLBACK) and can_go_back and ladder.num_rollbacks < budget.max_rollbacks:
-        return Ladder(num_rollbacks=ladder.num_rollbacks + 1), Rung.ROLLBACK
+    if _may(budget, Rung.ROLLBACK) and can_go_back and len(rollbacks) < budget.max_rollbacks:
+        return Ladder(rollbacks=(*rollbacks, step)), Rung.ROLLBACK
     if _may(budget, Rung.STOP):
         return ladder, Rung.STOP
     return ladder, Rung.SKIP if trouble is Trouble.NONFINITE else Rung.WARN
