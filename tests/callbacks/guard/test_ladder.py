@@ -64,12 +64,8 @@ def test_skips_are_forgotten_after_the_cooldown():
     assert answers(budget, [0, 50, 99]) == ["skip", "skip", "stop"]
 
 
-def test_rollbacks_are_counted_over_the_whole_run():
-    assert answers(Budget(Rung.STOP, 0, 2, 100), [0, 10_000, 20_000]) == ["rollback", "rollback", "stop"]
-
-
 def test_a_ladder_survives_a_checkpoint():
-    ladder = Ladder((3, 7), 2)
+    ladder = Ladder((3, 7), (1, 2))
     assert Ladder.from_plain(ladder.plain()) == ladder
     budget = Budget(Rung.STOP, 3, 3, 100)
     assert answers(budget, [9, 10, 11], ladder) == ["skip", "rollback", "skip"]
@@ -79,4 +75,3 @@ def test_rollbacks_of_long_ago_do_not_add_up():
     budget = Budget(Rung.STOP, max_skips=5, max_rollbacks=2, cooldown_steps=100)
     assert answers(budget, range(0, 30_000, 5_000), trouble=Trouble.TURN) == ["rollback"] * 6
     assert answers(budget, [0, 4_999, 9_998], trouble=Trouble.TURN) == ["rollback", "rollback", "stop"]
-    assert Ladder.from_plain(Ladder((3,), (1, 2)).plain()) == Ladder((3,), (1, 2))
