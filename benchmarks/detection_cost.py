@@ -2,8 +2,8 @@
 
     python benchmarks/detection_cost.py      half a minute
 
-A falling loss with noise, judged in blocks of 1, 10, 50 and 500 values, as a loss and as a gradient norm, and value by
-value with a gradient norm beside it. The least of ten runs over the 4,000 values after the first 2,000.
+A falling loss with noise, judged in blocks of 1, 10, 50 and 500 values: as a loss, as a loss with a gradient norm
+beside it, and as a gradient norm. The least of ten runs over the 4,000 values after the first 2,000.
 """
 
 import pickle
@@ -22,9 +22,10 @@ def series() -> list[float]:
     return (falling + 0.05 * np.random.default_rng(0).standard_normal(VALUES)).tolist()
 
 
-def per_block(length: int, *, positive: bool, repeats: int = 10) -> float:
-    """Microseconds to judge a block of so many values."""
+def per_block(length: int, *, positive: bool = False, beside: bool = False, repeats: int = 10) -> float:
+    """Microseconds to judge a block of so many values, with a gradient norm beside each or without."""
     values, best = series(), float("inf")
+    norms = np.exp(0.2 * np.random.default_rng(1).standard_normal(VALUES)).tolist()
     for _ in range(repeats):
         state = detection.start(positive=positive)
         began = 0.0
@@ -32,34 +33,20 @@ def per_block(length: int, *, positive: bool, repeats: int = 10) -> float:
             if first >= WARM and not began:
                 began, blocks = time.perf_counter(), -(-(VALUES - first) // length)
             steps, block = range(first, first + length), values[first : first + length]
+            others = norms[first : first + length] if beside else None
             at = 0
             while at < len(block):
-                state, _, at = detection.onward(state, steps, block, at)
+                state, _, at = detection.onward(state, steps, block, at, others)
         best = min(best, (time.perf_counter() - began) / blocks)
-    return 1e6 * best
-
-
-def per_pair(repeats: int = 10) -> float:
-    """Microseconds to judge one loss with a gradient norm beside it."""
-    values, best = series(), float("inf")
-    norms = np.exp(0.2 * np.random.default_rng(1).standard_normal(VALUES)).tolist()
-    for _ in range(repeats):
-        state = detection.start()
-        for step in range(WARM):
-            state, _ = detection.step(state, step, values[step], norms[step])
-        began = time.perf_counter()
-        for step in range(WARM, VALUES):
-            state, _ = detection.step(state, step, values[step], norms[step])
-        best = min(best, (time.perf_counter() - began) / (VALUES - WARM))
     return 1e6 * best
 
 
 def main() -> None:
     """Print the costs."""
+    print(f"{'block of':8}{'loss':>10}{'beside a norm':>16}{'ratio':>8}{'gradient norm':>16}   us per block")
     for length in (1, 10, 50, 500):
-        loss, norm = per_block(length, positive=False), per_block(length, positive=True)
-        print(f"block of {length:3d}: {loss:7.0f} us as a loss, {norm:6.0f} us as a gradient norm")
-    print(f"one loss with a norm beside it: {per_pair():.0f} us")
+        loss, both, norm = per_block(length), per_block(length, beside=True), per_block(length, positive=True)
+        print(f"{length:8d}{loss:10.0f}{both:16.0f}{both / loss:8.2f}{norm:16.0f}")
     state = detection.start()
     at, values = 0, series()
     while at < VALUES:

@@ -1,11 +1,12 @@
 """Judging a block at once is judging it value by value, to the last bit."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 
-from stabilimeter.stats.detection import onward, plain, start, step
+from stabilimeter.stats.detection import from_plain, onward, plain, start, step
 from stabilimeter.stats.detection.calm_stretch import passed
 from stabilimeter.stats.incident import Kind
 
@@ -50,25 +51,44 @@ def edited(series: np.ndarray, rng: np.random.Generator, count: int) -> list[flo
     return series.tolist()
 
 
-def one_by_one(values, state):
+def beside(values: list[float], rng: np.random.Generator) -> list[float | None]:
+    """A magnitude that moves with the series or not, with ties, jumps, and stretches in which it is none or missing."""
+    level = np.nan_to_num(np.array(values), nan=0.0, posinf=0.0, neginf=0.0)
+    sizes = (
+        rng.choice([0.0, 0.3]) * np.clip(level, -9.0, 9.0)
+        + 0.2 * rng.standard_normal(N)
+        + rng.choice([0, 2]) * (np.arange(N) > rng.integers(N))
+    )
+    found: list[float | None] = np.exp(np.round(sizes, rng.choice([1, 9]))).tolist()
+    for at, what in zip(rng.integers(0, N, 6), rng.integers(0, 3, 6), strict=True):
+        end = min(at + int(rng.choice([1, 30, 200])), N)
+        found[at:end] = [(None, math.nan, 0.0)[what]] * (end - at)
+    for at in range(0, N, 2) if rng.random() < 0.2 else ():
+        found[at] = None
+    return found
+
+
+def one_by_one(values, state, others=None):
     """The state and the incidents after each value."""
     states, incidents = [state], [[]]
     for at, value in enumerate(values):
-        state, ended = step(state, 3 * at, value)
+        state, ended = step(state, 3 * at, value, None if others is None else others[at])
         states.append(state)
         incidents.append(incidents[-1] if ended is None else [*incidents[-1], ended])
     return states, incidents
 
 
-def in_blocks(values, state, length):
-    """How many values are done, the state and the incidents, wherever `onward` stops."""
+def in_blocks(values, state, length, others=None):
+    """How many values are done, the state and the incidents, wherever `onward` stops; taken up anew at each block."""
     found = []
     for first in range(0, len(values), length):
+        state = from_plain(json.loads(json.dumps(plain(state))))
         block = values[first : first + length]
+        beside = None if others is None else others[first : first + length]
         steps = [3 * (first + i) for i in range(len(block))]
         at = 0
         while at < len(block):
-            state, ended, at = onward(state, steps, block, at)
+            state, ended, at = onward(state, steps, block, at, beside)
             found += [] if ended is None else [ended]
             yield first + at, state, list(found)
 
@@ -88,17 +108,19 @@ def same_state(one, other) -> bool:
 SETTINGS = [("min", False), ("min", True), ("max", False), ("both", True), ("both", False), ("max", True)]
 
 
-def test_blocks_equal_single_values():
+@pytest.mark.parametrize("accompanied", [False, True])
+def test_blocks_equal_single_values(accompanied):
     rng = np.random.default_rng(0)
     kinds = set()
     for i, kind in enumerate(NOISES * 3):
         descent = rng.choice([0.0, 8.0]) * np.exp(-np.arange(N) / rng.choice([5.0, 50.0, 500.0]))
         values = edited(2.0 + rng.choice([0.01, 0.1]) * noise(kind, rng) + descent, rng, i // len(NOISES) * 3)
-        mode, positive = SETTINGS[i % len(SETTINGS)]
+        mode, positive = SETTINGS[i % len(SETTINGS) if not accompanied else (0, 2)[i % 2]]
+        others = beside(values, rng) if accompanied else None
         state = start(mode=mode, positive=positive, key="k")
-        states, incidents = one_by_one(values, state)
+        states, incidents = one_by_one(values, state, others)
         for length in (3, 50, int(rng.integers(2, N)), N):
-            for count, after, found in in_blocks(values, state, length):
+            for count, after, found in in_blocks(values, state, length, others):
                 if count % 31 == 0 or count == N:
                     assert same_state(after, states[count]), (kind, mode, positive, length, count)
                     assert repr(found) == repr(incidents[count])

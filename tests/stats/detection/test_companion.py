@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from stabilimeter.stats.detection import detect, finish, from_plain, plain, start, step
+from stabilimeter.stats.detection import detect, finish, from_plain, onward, plain, start, step
 from stabilimeter.stats.detection.companion import Companion, followed
 from stabilimeter.stats.detection.setback import Setback, Support
 from stabilimeter.stats.detection.setback import followed as setback_followed
@@ -80,7 +80,7 @@ def test_the_correlation_is_learnt(correlation):
     losses, norms = noises(0, correlation, n=3000)
     series, companion, learnt = Setback(), Companion(), []
     for at, (loss, norm) in enumerate(zip(losses.tolist(), norms.tolist(), strict=True)):
-        companion, support = followed(companion, at, math.log(norm), series, loss)
+        companion, support = followed(companion, norm, series, loss)
         series = setback_followed(series, at, loss, math.inf)
         learnt += [] if support is None else [support.correlation]
     assert learnt[0] == 0.5
@@ -92,6 +92,28 @@ def test_a_norm_that_is_no_magnitude_is_as_good_as_none(norm):
     losses, _ = noises(1)
     losses[TURNS_AT:] += 0.25
     assert known_at(losses, [norm] * 400 if norm is not None else None) == known_at(losses)
+
+
+@pytest.mark.parametrize("length", [8, 50, 400])
+def test_turns_are_known_in_blocks_where_they_are_known_value_by_value(length):
+    """And where the companion fails for a while, in the turn or before."""
+    known = 0
+    for seed in range(24):
+        losses, norms = noises(seed)
+        losses[TURNS_AT:] += 0.05 * (seed % 4)
+        norms[TURNS_AT:] *= math.exp(0.4)
+        beside = norms.tolist()
+        gap = (slice(0, 0), slice(100, 155), slice(303, 308))[seed % 3]
+        beside[gap] = [None] * len(beside[gap])
+        one, many, at, values = start(), start(), 0, losses.tolist()
+        while at < 400:
+            first, end = at, min(at - at % length + length, 400)
+            many, ended, at = onward(many, range(end), values[:end], at, beside[:end])
+            for place in range(first, at):
+                one, also_ended = step(one, place, values[place], beside[place])
+            assert (many, ended) == (one, also_ended)
+            known += many.slow.setback.alarmed
+    assert known > 20
 
 
 def test_interrupted_equals_uninterrupted():

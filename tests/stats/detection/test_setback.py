@@ -169,7 +169,7 @@ def events_of_many_at_once(series, length: int) -> int:
     events = 0
     while at < len(values):
         end = min(at + length, len(values))
-        count, many = passed(many, steps[at:end], values[at:end], LIMIT)
+        count, (many, _) = passed((many, None), steps[at:end], values[at:end], 1e-4)
         at += count
         if at < end:
             many, events = followed(many, steps[at], values[at], LIMIT), events + 1

@@ -40,7 +40,13 @@ _Array = NDArray[np.float64]
 
 
 def passed(
-    state: State, steps: Sequence[int], values: Sequence[float], start: int, *, rarest: float
+    state: State,
+    steps: Sequence[int],
+    values: Sequence[float],
+    start: int,
+    *,
+    rarest: float,
+    beside: Sequence[float | None] | None = None,
 ) -> tuple[State, int]:
     """The state after the ordinary values from index ``start`` on, and the index of the first that is left.
 
@@ -50,6 +56,7 @@ def passed(
         values: The series in its own unit, shape (n,).
         start: Index of the next value, in 0..n.
         rarest: A value whose chance is smaller than this is not ordinary.
+        beside: A second signal at each value, in its own unit, shape (n,); None where there is none.
 
     Returns:
         The same as ``detection.step``, value by value. The index is n if all were ordinary; it is ``start`` if an
@@ -60,13 +67,16 @@ def passed(
     length, end = _SHORTEST, start
     while start == end < len(values):
         end = min(start + length, len(values))
-        state, count = _stretch(state, steps[start:end], values[start:end], rarest)
+        others = None if beside is None else beside[start:end]
+        state, count = _stretch(state, steps[start:end], values[start:end], rarest, others)
         start += count
         length = min(2 * length, _LONGEST)
     return state, start
 
 
-def _stretch(state: State, steps: Sequence[int], values: Sequence[float], rarest: float) -> tuple[State, int]:
+def _stretch(
+    state: State, steps: Sequence[int], values: Sequence[float], rarest: float, beside: Sequence[float | None] | None
+) -> tuple[State, int]:
     """The state after the ordinary ones of the first values, and their number."""
     rule, window = state.rule, state.window
     y = _judged(rule, values)
@@ -86,16 +96,19 @@ def _stretch(state: State, steps: Sequence[int], values: Sequence[float], rarest
         if not tail.chance_above(rule.shapes, weights, float(u[at]), int(supposed.counts[at])) * tails >= rarest:
             count = at
             break
-    slow = state.slow
+    slow, companion = state.slow, state.companion
     if rule.improving:
-        orderly, slow = slow_worsening.passed(rule, slow, steps[:count], y[:count].tolist(), supposed.scales)
+        others = None if beside is None else beside[:count]
+        orderly, slow, companion = slow_worsening.passed(
+            rule, slow, companion, steps[:count], y[:count].tolist(), supposed.scales, others
+        )
         if orderly < count:
             count, weights, known = orderly, state.weights, 0
     if count == 0:
         return state, 0
     weights = _learnt(rule, weights, u[max(known, untaught) : count])
     window = _window_after(window, supposed, count)
-    return State(rule, window, weights, None, False, state.calm + count, slow, state.companion), count
+    return State(rule, window, weights, None, False, state.calm + count, slow, companion), count
 
 
 def _judged(rule: Rule, values: Sequence[float]) -> _Array:
@@ -167,7 +180,8 @@ def _middles_and_scales(residuals: _Array, counts: NDArray[np.intp], roundings: 
     windows = sliding(residuals, most, 1, n, after=1)
     if counts[0] < most:
         windows = np.where(np.arange(most) >= most - counts[:, None], windows, inf)
-    return middles_and_scales(np.sort(windows, axis=2), counts, roundings)
+    same = int(counts[0]) if counts[0] == counts[-1] else counts
+    return middles_and_scales(np.sort(windows, axis=2), same, roundings)
 
 
 def _learnt(rule: Rule, weights: tail.Weights, residuals: _Array) -> tail.Weights:

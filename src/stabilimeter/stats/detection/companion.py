@@ -9,14 +9,17 @@ that grows alone adds nothing either, as it does in many a healthy run.
 Source: R. A. Fisher, The use of multiple measurements in taxonomic problems, Annals of Eugenics 7 (1936).
 """
 
-from math import inf, sqrt
+from math import inf, log, sqrt
 from typing import NamedTuple
 
 from stabilimeter.stats.detection import setback
 from stabilimeter.stats.detection.setback import Setback, Support
 
-_MEMORY = 128
-_PRIOR, _PRIOR_PAIRS = 0.5, 20.0
+KEPT = 1.0 - 1.0 / 128
+"""Part of each sum that is left after one more value."""
+
+PRIOR, PRIOR_PAIRS = 0.5, 20.0
+"""Correlation before anything is known, and how many values that counts for."""
 
 
 class Companion(NamedTuple):
@@ -37,30 +40,38 @@ class Companion(NamedTuple):
     @property
     def correlation(self) -> float:
         """Of the scores of both, 0 to 1; 0.5 before anything is known."""
-        squares = (self.squares + _PRIOR_PAIRS) * (self.other_squares + _PRIOR_PAIRS)
-        return min(max((self.products + _PRIOR * _PRIOR_PAIRS) / sqrt(squares), 0.0), 1.0)
+        squares = (self.squares + PRIOR_PAIRS) * (self.other_squares + PRIOR_PAIRS)
+        return min(max((self.products + PRIOR * PRIOR_PAIRS) / sqrt(squares), 0.0), 1.0)
+
+
+def logarithm(value: float | None) -> float | None:
+    """Of a magnitude; None where there is none, or one that has no finite logarithm."""
+    return log(value) if value is not None and 0.0 < value < inf else None
 
 
 def followed(
-    companion: Companion, step: int, value: float, series: Setback, y: float
-) -> tuple[Companion, Support | None]:
+    companion: Companion | None, value: float | None, series: Setback, y: float
+) -> tuple[Companion | None, Support | None]:
     """The state after one more value, and what that says of the step; None while too little is known.
 
     Args:
-        companion: The state before.
-        step: Step of the value.
-        value: The value, finite; high is bad.
+        companion: The state before; None if there never was a value.
+        value: The value in its own unit; high is bad. What is no magnitude is passed over.
         series: What is known of the series that it accompanies.
         y: The value of that at the same step, as judged.
     """
+    log_value = logarithm(value)
+    if log_value is None:
+        return companion, None
+    companion = companion or Companion()
     past, *sums = companion
-    after = setback.followed(past, step, value, inf)
+    after = setback.remembered(past, log_value)
     if not past.reference:
         return companion._replace(past=after), None
-    own = setback.score(past.reference, value, past.dependence)
+    own = setback.score(past.reference, log_value, past.dependence)
     support = Support(own, companion.correlation)
     if series.reference:
         other = setback.score(series.reference, y, series.dependence)
         new = (own * own, other * other, own * other)
-        sums = [(1.0 - 1.0 / _MEMORY) * total + more for total, more in zip(sums, new, strict=True)]
+        sums = [KEPT * total + more for total, more in zip(sums, new, strict=True)]
     return Companion(after, *sums), support

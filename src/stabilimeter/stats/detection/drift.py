@@ -103,11 +103,11 @@ def _completed(drift: Drift, block_step: int, block: tuple[float, ...]) -> Drift
     if drift.points < _SLOWEST:
         slower = followed(slower or Drift(points=drift.points * _LATER_BLOCK), block_step, middle)
     if drift.level is None:
-        return drift._replace(block=(), level=middle, slower=slower)
+        return drift._replace(block=(), block_step=block_step, level=middle, slower=slower)
     rise = middle - drift.level
     rises = extended(drift.rises, rise)
     if len(drift.rises.ranked) < YOUNG // 2:
-        return drift._replace(block=(), level=middle, rises=rises, slower=slower)
+        return drift._replace(block=(), block_step=block_step, level=middle, rises=rises, slower=slower)
     _, scale = middle_and_scale(drift.rises.ranked, 0.0)
     total = drift.total + (rise / scale if scale > 0.0 else 0.0) - _ALLOWANCE
     onset_step, onset, peak_step, peak = drift[6:10]
@@ -120,7 +120,7 @@ def _completed(drift: Drift, block_step: int, block: tuple[float, ...]) -> Drift
             peak_step, peak = block_step, middle
         highest, steepest = max(drift.peak_total, total), max(drift.steepest, rise)
         since = (total, onset_step, onset, peak_step, peak, highest, steepest)
-    return Drift(drift.points, (), drift.block_step, middle, rises, *since, slower)
+    return Drift(drift.points, (), block_step, middle, rises, *since, slower)
 
 
 def alarm(drift: Drift | None, scale: float) -> Drift | None:

@@ -88,7 +88,7 @@ def passed(ground: Ground, steps: Sequence[int], values: Sequence[float]) -> tup
 
 def _completed(ground: Ground, block_step: int, block: tuple[float, ...]) -> Ground:
     level = middle_of(block)
-    after = ground._replace(block=(), level=level)
+    after = ground._replace(block=(), block_step=block_step, level=level)
     if ground.ceiling == inf:
         rounding = max(FLOAT32_ROUNDING * max(map(abs, block)), TINY)
         return after._replace(ceiling=max(block), span=max(max(block) - min(block), rounding), held=level)

@@ -26,12 +26,11 @@ is flagged is known at once (`State.flagged`). The state is immutable, so a call
 """
 
 from collections.abc import Iterable, Sequence
-from math import inf, isfinite, log, nan
+from math import isfinite, nan
 from statistics import median
 
 from stabilimeter.stats.detection import companion, slow_worsening, tail
 from stabilimeter.stats.detection.calm_stretch import CALM_BEFORE_LEARNING, passed
-from stabilimeter.stats.detection.companion import Companion
 from stabilimeter.stats.detection.episode import SETTLING_POINTS, Episode, Rule, incident, judged, outgrown
 from stabilimeter.stats.detection.setback import Support
 from stabilimeter.stats.detection.slow_worsening import Slow
@@ -97,10 +96,9 @@ def step(state: State, step: int, value: float, beside: float | None = None) -> 
         return state._replace(flagged=False), None  # not too high, and no level to compare the next value with
     y = judged(state.rule, value)
     support = None
-    if beside is not None and state.rule.improving and 0.0 < beside < inf:
-        known = state.companion or Companion()
-        accompanied, support = companion.followed(known, step, log(beside), state.slow.setback, y)
-        state = state._replace(companion=accompanied)
+    if beside is not None and state.rule.improving:
+        known, support = companion.followed(state.companion, beside, state.slow.setback, y)
+        state = state._replace(companion=known)
     if episode is None:
         return _calm(state, step, value, y, support)
     if not episode.finite:
@@ -116,7 +114,13 @@ def step(state: State, step: int, value: float, beside: float | None = None) -> 
     return _outside(state, episode, step, value, y)
 
 
-def onward(state: State, steps: Sequence[int], values: Sequence[float], at: int) -> tuple[State, Incident | None, int]:
+def onward(
+    state: State,
+    steps: Sequence[int],
+    values: Sequence[float],
+    at: int,
+    beside: Sequence[float | None] | None = None,
+) -> tuple[State, Incident | None, int]:
     """Many steps at once: over the ordinary values from index ``at`` on, and over the first that is not.
 
     Args:
@@ -124,15 +128,16 @@ def onward(state: State, steps: Sequence[int], values: Sequence[float], at: int)
         steps: Step of each value, shape (n,).
         values: The series in its own unit, shape (n,), as Python floats.
         at: Index of the next value, below n.
+        beside: A magnitude measured with each value, see `step`, shape (n,); None where there is none.
 
     Returns:
         The state that `step` would have reached, the incident that the last value brought to an end, if any, and the
         index of the next value. An incident that is open now and was not before began at the value before that.
     """
-    state, at = passed(state, steps, values, at, rarest=_USED_RATE * state.rule.alarm_rate)
+    state, at = passed(state, steps, values, at, rarest=_USED_RATE * state.rule.alarm_rate, beside=beside)
     if at == len(values):
         return state, None, at
-    state, ended = step(state, steps[at], values[at])
+    state, ended = step(state, steps[at], values[at], None if beside is None else beside[at])
     return state, ended, at + 1
 
 
@@ -151,7 +156,7 @@ def detect(
     positive: bool | None = None,
     alarm_rate: float = ALARM_RATE,
     key: str = "",
-    beside: Iterable[float] | None = None,
+    beside: Iterable[float | None] | None = None,
 ) -> list[Incident]:
     """All incidents of a series: the fold of `step` over it.
 
@@ -162,7 +167,7 @@ def detect(
         positive: See `start`.
         alarm_rate: See `start`.
         key: See `start`.
-        beside: A magnitude measured with each value, see `step`, shape (n,).
+        beside: A magnitude measured with each value, see `step`, shape (n,); None where there is none.
 
     Returns:
         The incidents in the order in which they ended.
@@ -175,14 +180,12 @@ def detect(
     whole_steps, numbers = [int(at) for at in steps], [float(value) for value in values]
     if len(whole_steps) != len(numbers):
         raise ValueError(f"one step for each value, got {len(whole_steps)} steps and {len(numbers)} values")
-    incidents = []
-    if beside is not None:
-        for at, value, other in zip(whole_steps, numbers, beside, strict=True):
-            state, ended = step(state, at, value, other)
-            incidents += [] if ended is None else [ended]
-    at = 0 if beside is None else len(numbers)
+    others = None if beside is None else list(beside)
+    if others is not None and len(others) != len(numbers):
+        raise ValueError(f"one value beside each value, got {len(others)} beside {len(numbers)} values")
+    incidents, at = [], 0
     while at < len(numbers):
-        state, ended, at = onward(state, whole_steps, numbers, at)
+        state, ended, at = onward(state, whole_steps, numbers, at, others)
         if ended is not None:
             incidents.append(ended)
     last = finish(state)

@@ -33,21 +33,21 @@ def sliding(values: _Array, width: int, apart: int, rows: int, after: int = 0) -
     return np.ndarray((*values.shape[:-1], rows, width), np.float64, values, first, strides)
 
 
-def middles_and_scales(ranked: _Array, counts: NDArray[np.intp], roundings: _Array) -> tuple[_Array, _Array]:
+def middles_and_scales(ranked: _Array, counts: int | NDArray[np.intp], roundings: _Array) -> tuple[_Array, _Array]:
     """`window.middle_and_scale` of each row, to the last bit.
 
     Args:
         ranked: Ascending rows, filled up with infinity, shape ``(..., n, most)``.
-        counts: How many values of a row count, never fewer than of the row before, at most ``most``, shape ``(n,)``.
+        counts: How many values of a row count, at most ``most``: of all of them, or shape ``(n,)``.
         roundings: What is mere rounding in each row, shape ``(n,)`` or that of the result.
 
     Returns:
         Medians and scales, each of shape ``(..., n)``.
     """
-    if counts[0] == counts[-1]:
-        low_end, low = _quantile(ranked, *PLACES[counts[0]][0])
-        _, middles = _quantile(ranked, *PLACES[counts[0]][1])
-        high_end, high = _quantile(ranked, *PLACES[counts[0]][2])
+    if isinstance(counts, int):
+        low_end, low = _quantile(ranked, *PLACES[counts][0])
+        _, middles = _quantile(ranked, *PLACES[counts][1])
+        high_end, high = _quantile(ranked, *PLACES[counts][2])
     else:
         places, rows = _PLACES[counts], np.arange(len(counts))[:, None]
         nearest = ranked[..., rows, places]
@@ -60,7 +60,8 @@ def middles_and_scales(ranked: _Array, counts: NDArray[np.intp], roundings: _Arr
     if flat.any():
         least, sizes = np.broadcast_to(roundings, scales.shape), np.broadcast_to(counts, scales.shape)
         scales[flat] = np.maximum(least[flat], _deviations(ranked[flat], middles[flat], sizes[flat]))
-    if counts[0] < ranked.shape[-1] and not (known := scales < inf).all():
+    fewest = counts if isinstance(counts, int) else counts.min()
+    if fewest < ranked.shape[-1] and not (known := scales < inf).all():
         # the infinity behind a last value got into a quantile
         least, sizes = np.broadcast_to(roundings, scales.shape), np.broadcast_to(counts, scales.shape)
         for place in map(tuple, np.argwhere(~known).tolist()):

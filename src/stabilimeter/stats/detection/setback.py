@@ -36,9 +36,10 @@ MEDIANS = 64
 COMPANION_RISE = 0.7
 """How far a second signal rises when the series rises by one, in scores: `benchmarks/organic.py`, gradient norm."""
 
-_MOST_SUPPORT = 1.5
+MOST_SUPPORT = 1.5
 HIGHEST = 1.5  # of the alarm threshold: how far the sum can rise, and so how long a return takes
 _OVER = 0.5
+_CHANCES_OF_BOTH = 2.0
 _VISIBLE = 0.75
 _SLIGHT = 2.0
 _BACK_BLOCKS = 2
@@ -71,9 +72,7 @@ class Support(NamedTuple):
         if score <= 0.0:
             return score
         weight = max(COMPANION_RISE - self.correlation, 0.0) / (1.0 - COMPANION_RISE * self.correlation)
-        return (score + weight * min(self.score, _MOST_SUPPORT)) / sqrt(
-            1.0 + weight * (weight + 2.0 * self.correlation)
-        )
+        return (score + weight * min(self.score, MOST_SUPPORT)) / sqrt(1.0 + weight * (weight + 2.0 * self.correlation))
 
 
 class Setback(NamedTuple):
@@ -134,8 +133,13 @@ class Setback(NamedTuple):
         return self.has_returned and self.peak < self.before + _SLIGHT * self.noise
 
 
-def threshold(alarm_rate: float) -> float:
-    """The sum beyond which an alarm is raised: stationary noise does so at ``alarm_rate`` or less, mostly slightly."""
+def threshold(alarm_rate: float, *, supported: bool = False) -> float:
+    """The sum beyond which an alarm is raised: stationary noise does so at ``alarm_rate`` or less, mostly slightly.
+
+    With the support of a second signal there are two scores to choose from, each of which is given half the rate.
+    """
+    if supported:
+        alarm_rate /= _CHANCES_OF_BOTH
     return log(_RATE_AT_ZERO / alarm_rate) / _RATE_DECAY
 
 
@@ -157,6 +161,12 @@ def followed(setback: Setback, step: int, value: float, limit: float, support: S
             level = middle_of(last[-BLOCK:])
             after = after._replace(alarmed=True, first=level, level=level, last_step=step, peak=level, peak_step=step)
     return after if len(block) < BLOCK else _with_block(after, step)
+
+
+def remembered(setback: Setback, value: float) -> Setback:
+    """The state after one more value of a signal in which no alarm is raised: only what it is ranked among changes."""
+    after = setback._replace(block=(*setback.block, value))
+    return after if len(after.block) < BLOCK else _with_block(after, 0)
 
 
 def score(reference: Sequence[float], value: float, dependence: float) -> float:

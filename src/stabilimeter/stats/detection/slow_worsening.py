@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stabilimeter.stats.detection import drift, lost_ground, setback, setback_stretch
+from stabilimeter.stats.detection.companion import Companion
 from stabilimeter.stats.detection.drift import Drift
 from stabilimeter.stats.detection.episode import Rule, turned, worse_than_start, worsening
 from stabilimeter.stats.detection.lost_ground import Ground
 from stabilimeter.stats.detection.setback import Setback, Support
 from stabilimeter.stats.detection.window import Window
 from stabilimeter.stats.incident import Incident
-
-_CHANCES_OF_BOTH = 2.0  # the score of the series, or that of both
 
 
 class Slow(NamedTuple):
@@ -50,7 +49,7 @@ def followed(
         window: The accepted values, this one included.
         support: What a second signal says of the step.
     """
-    limit = setback.threshold(rule.alarm_rate if support is None else rule.alarm_rate / _CHANCES_OF_BOTH)
+    limit = setback.threshold(rule.alarm_rate, supported=support is not None)
     back = setback.followed(slow.setback, step, value, limit, support)
     if setback.over(back, limit):
         after = Slow(setback=setback.afterwards(back))
@@ -68,8 +67,14 @@ def followed(
 
 
 def passed(
-    rule: Rule, slow: Slow, steps: Sequence[int], values: Sequence[float], scales: NDArray[np.float64]
-) -> tuple[int, Slow]:
+    rule: Rule,
+    slow: Slow,
+    known: Companion | None,
+    steps: Sequence[int],
+    values: Sequence[float],
+    scales: NDArray[np.float64],
+    beside: Sequence[float | None] | None,
+) -> tuple[int, Slow, Companion | None]:
     """The number of values before a setback begins or anything is over (all, if nothing is), and the state after those.
 
     The same as `followed`, value by value.
@@ -77,20 +82,23 @@ def passed(
     Args:
         rule: The rule.
         slow: The state before.
+        known: What is known of a second signal.
         steps: Step of each value.
         values: Accepted values as judged.
         scales: Noise of single values at each.
+        beside: The second signal at each, in its own unit, None where there is none.
     """
-    limit = setback.threshold(rule.alarm_rate)
-    count, back = setback_stretch.passed(slow.setback, steps, values, limit)
+    pair = slow.setback, known
+    count, (back, companion) = setback_stretch.passed(pair, steps, values, rule.alarm_rate, beside)
     if slow.setback.alarmed:
-        return count, slow._replace(setback=back)
+        return count, slow._replace(setback=back), companion
     fewer, rising = drift.passed(slow.drift, steps[:count], values[:count], scales)
     fewer, ground = lost_ground.passed(slow.ground, steps[:fewer], values[:fewer])
     if fewer < count:
         _, rising = drift.passed(slow.drift, steps[:fewer], values[:fewer], scales)
-        _, back = setback_stretch.passed(slow.setback, steps[:fewer], values[:fewer], limit)
-    return fewer, Slow(rising, ground, back)
+        before = None if beside is None else beside[:fewer]
+        _, (back, companion) = setback_stretch.passed(pair, steps[:fewer], values[:fewer], rule.alarm_rate, before)
+    return fewer, Slow(rising, ground, back), companion
 
 
 def going_on(rule: Rule, slow: Slow, scale: float, window: Window) -> Incident | None:
