@@ -6,6 +6,7 @@ from stabilimeter.analysis.incidents import incidents_of, with_shared_marked
 from stabilimeter.analysis.primary import primary_of
 from stabilimeter.analysis.roles import roles_in
 from stabilimeter.records.manifest import RunStatus, SignalSpec
+from stabilimeter.stats.detection import detect
 from stabilimeter.stats.incident import Incident, Kind
 
 
@@ -120,6 +121,43 @@ def test_what_the_monitor_watched_to_the_end_is_not_looked_at_again(build, statu
     run = build.ours(1, status=status, manifest=watched, incidents=[recorded], **{"train/loss": spiked(build, 1, 500)})
     (seed,) = seeds(run)
     assert at(seed, "train/loss") == expected
+
+
+def turning():
+    """A loss that rises by one noise width, and a gradient norm that grows with it."""
+    one, other = np.random.default_rng(3).standard_normal((2, 330))
+    loss, norm = 2.0 + 0.1 * one, np.exp(0.2 * other)
+    loss[300:] += 0.1
+    norm[300:] *= 1.6
+    return loss, norm
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_what_the_monitor_recorded_is_judged_beside_the_gradient_norm_at_the_same_steps(build, every):
+    """As the monitor itself does; here it was killed before it could record the incident."""
+    loss, norm = turning()
+    points = build.points(norm[::every], range(0, 330, every))
+    run = build.ours(status=RunStatus.DIED, **{"train/loss": build.points(loss), "grad/norm": points})
+    (seed,) = seeds(run)
+    beside = [norm[step] if step % every == 0 else None for step in range(330)]
+    expected = detect(range(330), loss, key="train/loss", beside=beside)
+    assert [incident for incident in seed.incidents if incident.key == "train/loss"] == expected
+    assert [(incident.kind, incident.step) for incident in expected] == [(Kind.EXCURSION, 303)]
+    assert detect(range(330), loss) == []
+
+
+def test_without_a_norm_that_grows_with_it_the_same_loss_shows_nothing(build):
+    loss, norm = turning()
+    norm[300:] /= 1.6
+    ours = build.ours(status=RunStatus.DIED, **{"train/loss": build.points(loss), "grad/norm": build.points(norm)})
+    (seed,) = seeds(ours)
+    assert at(seed, "train/loss") == []
+
+
+def test_the_loss_of_a_foreign_log_is_judged_alone(build):
+    loss, norm = turning()
+    (seed,) = seeds(build.foreign(loss=build.points(loss), grad_norm=build.points(norm)))
+    assert at(seed, "loss") == []
 
 
 def test_nothing_to_watch(build):

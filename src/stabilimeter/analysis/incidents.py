@@ -32,10 +32,13 @@ def incidents_of(seed: Evidence) -> tuple[Incident, ...]:
     what our own monitor recorded while the run went on. Where both saw the same incident, the recorded one counts,
     because it carries more evidence (layers, learning rate, action taken). A jump of a recorded learning rate just
     before an incident is named in its evidence. What the monitor watched to the end of the run is not looked at again:
-    it is the same rule.
+    it is the same rule. As there, a loss that the monitor recorded is judged beside the gradient norm at the same
+    steps; one of a foreign log is judged alone, because on healthy ones the norm beside it raised false alarms
+    (docs/detection.md).
     """
     run, roles, primary = seed.run, seed.roles, seed.primary
-    found = _detected(run, roles.train_loss, "min") + _detected(run, roles.grad_norm, "min", positive=True)
+    found = _detected(run, roles.train_loss, "min", beside=keys.GRAD_NORM if roles.train_loss == keys.LOSS else None)
+    found += _detected(run, roles.grad_norm, "min", positive=True)
     for tag in dict.fromkeys((primary.tag, *roles.validation_metrics)):
         mode = primary.mode if tag == primary.tag else mode_of(tag or "")
         found += _detected(run, tag, mode)
@@ -106,11 +109,16 @@ def _with_common(seeds: Sequence[Evidence]) -> Sequence[Evidence]:
     ]
 
 
-def _detected(run: Run, tag: str | None, mode: str | None, *, positive: bool | None = None) -> list[Incident]:
+def _detected(
+    run: Run, tag: str | None, mode: str | None, *, positive: bool | None = None, beside: str | None = None
+) -> list[Incident]:
     series = series_of(run, tag)
     if tag is None or mode is None or series.values.size == 0 or _was_watched(run, tag):
         return []
-    return detect(series.steps.tolist(), series.values.tolist(), mode=mode, positive=positive, key=tag)
+    steps, others = series.steps.tolist(), series_of(run, beside)
+    known = dict(zip(others.steps.tolist(), others.values.tolist(), strict=True))
+    companion = [known.get(step) for step in steps] if known else None
+    return detect(steps, series.values.tolist(), mode=mode, positive=positive, key=tag, beside=companion)
 
 
 def _with_rate_jump(run: Run, incident: Incident) -> Incident:

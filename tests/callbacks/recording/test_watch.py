@@ -38,6 +38,35 @@ def test_blocks_and_resumes_find_what_one_pass_over_the_series_finds(block):
     assert tuple(watch.first_nonfinite) == ("loss", 150)
 
 
+@pytest.mark.parametrize("block", [1, 7, 50, 330])
+def test_a_second_signal_is_looked_at_in_blocks_and_after_resumes_as_in_one_pass(block):
+    values, norms = series_with_a_norm()
+    watch, found = Watch(), []
+    for at in range(0, 330, block):
+        part = slice(at, at + block)
+        steps = range(at, at + len(values[part]))
+        found += watch.extend("loss", steps, values[part], evidence_of(at), beside=norms[part])
+        resumed = Watch()
+        resumed.load_state_dict(json.loads(json.dumps(watch.state_dict())))
+        watch = resumed
+    found += watch.finish()
+    expected = detect(range(330), values, key="loss", beside=norms)
+    assert [(i.kind, i.step, i.end_step) for i in found] == [(i.kind, i.step, i.end_step) for i in expected]
+    assert expected != detect(range(330), values, key="loss")
+
+
+def series_with_a_norm():
+    """A loss with a gap, and a turn within its noise that the norm shows as well, though not at every step."""
+    one, other = np.random.default_rng(3).standard_normal((2, 330))
+    values, norms = 2.0 + 0.1 * one, np.exp(0.2 * other)
+    values[100], values[150] = 9.0, np.nan
+    values[300:] += 0.1
+    norms[300:] *= 1.6
+    beside = norms.tolist()
+    beside[50::25] = [None] * len(beside[50::25])
+    return values.tolist(), beside
+
+
 def test_a_calm_series_has_no_incident():
     watch = Watch()
     calm = np.random.default_rng(0).normal(2.0, 0.1, 300).tolist()

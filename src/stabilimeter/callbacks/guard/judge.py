@@ -36,6 +36,9 @@ class Finding(NamedTuple):
 class Judge:
     """The detectors of one optimizer: its loss as it is, its gradient norm by its logarithm.
 
+    The loss is judged alone, unlike in the monitor: a guard acts on a turn while it lasts, and with the gradient norm
+    beside the loss more of those are false (docs/detection.md).
+
     Args:
         alarm_rate: Chance, at most, of flagging an ordinary value.
         suffix: What this optimizer adds to the names of the series; empty if it is the only one.

@@ -36,6 +36,7 @@ class Journal:
         derived: Signals to derive, per optimizer.
         evidence: What is known about the rows, per optimizer.
         watched: Series to look for incidents in: key -> whether its logarithm is judged.
+        companions: Series -> the one that is looked at beside it: loss -> gradient norm of the same optimizer.
         onlookers: Series of which an incident mentions what had happened to them.
         monitor: The monitored metric.
         mode: Its mode, ``"min"`` or ``"max"``.
@@ -49,6 +50,7 @@ class Journal:
         derived: Sequence[Sequence[DerivedSignal]],
         evidence: Sequence[StepEvidence],
         watched: Mapping[str, bool],
+        companions: Mapping[str, str],
         onlookers: Onlookers,
         monitor: str | None,
         mode: str | None,
@@ -59,6 +61,7 @@ class Journal:
         self._derived = [DerivedColumns(signals) for signals in derived]
         self._evidence = evidence
         self._watched = watched
+        self._companions = companions
         self._onlookers = onlookers
         self._monitor = monitor
         self._mode = mode
@@ -89,7 +92,9 @@ class Journal:
                 continue
             self._last[key] = (steps[-1], values[-1])
             evidence = partial(self._evidence_of_row, optimizer_index, block, rows)
-            over.append((key, self._watch.extend(key, steps, values, evidence, positive=self._watched[key])))
+            beside = _at(rows, block, self._companions.get(key))
+            ended = self._watch.extend(key, steps, values, evidence, positive=self._watched[key], beside=beside)
+            over.append((key, ended))
             for incident in (*over[-1][1], self._watch.going_on(key)):
                 if incident is not None:
                     self._circumstances.note(incident)
@@ -209,3 +214,12 @@ class Journal:
         if incident is None or incident.kind is not Kind.DIVERGENCE or incident.key not in self._watched:
             return False
         return "slow" in incident.evidence or incident.evidence["points"] >= SETTLING_POINTS
+
+
+def _at(rows: NDArray[np.intp], block: Block, key: str | None) -> list[float | None] | None:
+    """The values of a series in these rows, None where it was not measured; None if the block has no such series."""
+    if key not in block.keys:
+        return None
+    column = block.keys.index(key)
+    measured, values = block.measured[rows, column].tolist(), block.values[rows, column].tolist()
+    return [value if known else None for known, value in zip(measured, values, strict=True)]

@@ -134,6 +134,7 @@ def opened_journal(
             for course in found
             for key, judged_by_logarithm in ((keys.LOSS, False), (keys.GRAD_NORM, True))
         },
+        companions={keys.LOSS + course.suffix: keys.GRAD_NORM + course.suffix for course in found},
         onlookers=Onlookers(course.suffix for course in found),
         monitor=monitor,
         mode=mode,

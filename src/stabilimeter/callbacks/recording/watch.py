@@ -33,6 +33,7 @@ class Watch:
         *,
         mode: str | None = "min",
         positive: bool = False,
+        beside: Sequence[float | None] | None = None,
     ) -> list[Incident]:
         """Judge more values of one series.
 
@@ -44,6 +45,8 @@ class Watch:
             mode: ``"min"`` if high values are bad, ``"max"`` if low ones are; None if nobody knows, so that only
                 non-finite values are incidents.
             positive: Judge logarithms.
+            beside: A magnitude measured with each value, None where it was not: a turn for the worse that both show is
+                found earlier.
 
         Returns:
             The incidents that these values brought to an end.
@@ -57,7 +60,7 @@ class Watch:
         at = 0
         while at < len(values):
             before = state.onset
-            state, ended, at = detection.onward(state, steps, values, at)
+            state, ended, at = detection.onward(state, steps, values, at, beside)
             incidents += self._told(ended)
             if state.onset is not None and state.onset != before:
                 noticed = steps[at - 1]
