@@ -5,8 +5,8 @@
 20,000 values per seed of Gaussian noise, autoregressive noise with coefficients 0.5 and 0.9, Student's t with 3 degrees
 of freedom and log-normal noise with sigma 1, judged at the default alarm rate of 1e-4 per value; and magnitudes, judged
 by their logarithms: log-normal, and with a power tail (a logarithm whose tails are exponential). ``two``: beside a
-log-normal magnitude that has nothing to do with it. The interval is the
-exact 95 % one for a Poisson count. ``slow`` counts the alarms that no single value caused.
+log-normal magnitude that has nothing to do with it. The interval is the exact 95 % one for a Poisson count. ``slow``
+counts the alarms that no single value caused, ``live`` the turns that are told while they last: most come to nothing.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.signal import lfilter
 
-from stabilimeter.stats.detection import ALARM_RATE, detect
+from stabilimeter.stats.detection import ALARM_RATE, detect, onward, start
 from stabilimeter.stats.spike_rate import spike_rate
 
 STEPS = 20_000
@@ -44,28 +44,40 @@ MAGNITUDES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
 }
 
 
+def live(values: list[float], beside: list[float] | None, *, positive: bool, alarm_rate: float) -> int:
+    """How often a turn is told while it lasts."""
+    state, at, told, goes_on = start(positive=positive, alarm_rate=alarm_rate), 0, 0, False
+    while at < len(values):
+        state, _, at = onward(state, range(len(values)), values, at, beside)
+        told += state.slow.setback.alarmed and not goes_on
+        goes_on = state.slow.setback.alarmed
+    return told
+
+
 def main() -> None:
     """Print the alarm rate on each kind of noise."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--alarm-rate", type=float, default=ALARM_RATE)
     arguments = parser.parse_args()
-    print(f"{'noise':16}{'alarms':>8}{'slow':>6}{'per value':>12}   95 % interval")
+    print(f"{'noise':16}{'alarms':>8}{'slow':>6}{'live':>6}{'per value':>12}   95 % interval")
     for name, noise in (NOISES | MAGNITUDES | BESIDE).items():
-        alarms = slow = 0
+        alarms = slow = turns = 0
         for seed in range(arguments.seeds):
             print(f"\r{name}: seed {seed + 1} of {arguments.seeds}", end="", file=sys.stderr, flush=True)
             rng = np.random.default_rng(seed)
             values = noise(rng)
+            beside = np.exp(0.3 * rng.standard_normal(STEPS)).tolist() if name in BESIDE else None
             settings = {"positive": name in MAGNITUDES, "alarm_rate": arguments.alarm_rate}
-            if name in BESIDE:
-                settings["beside"] = np.exp(0.3 * rng.standard_normal(STEPS)).tolist()
-            found = detect(range(STEPS), values.tolist(), **settings)
+            found = detect(range(STEPS), values.tolist(), beside=beside, **settings)
+            turns += live(values.tolist(), beside, **settings)
             alarms += len(found)
             slow += sum("slow" in incident.evidence for incident in found)
         print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
         rate = spike_rate(alarms, arguments.seeds * STEPS)
-        print(f"{name:16}{alarms:8d}{slow:6d}{rate.rate:12.1e}   {rate.low:.1e} to {rate.high:.1e}", flush=True)
+        print(
+            f"{name:16}{alarms:8d}{slow:6d}{turns:6d}{rate.rate:12.1e}   {rate.low:.1e} to {rate.high:.1e}", flush=True
+        )
 
 
 if __name__ == "__main__":
