@@ -98,3 +98,10 @@ def test_any_encoded_summary_can_be_framed(tmp_path):
 @pytest.mark.parametrize("number", [0, 1, 127, 128, 300, 2**32, 2**63 - 1, -1])
 def test_varints_are_those_of_protocol_buffers(number):
     assert b"\x10" + encoding.varint(number) == (Event(step=number).SerializeToString() or b"\x10\x00")
+
+
+def test_an_empty_block_is_nothing_and_arrays_may_be_strided():
+    steps, values, times = np.arange(120, 136), np.arange(16.0)[:, None], np.arange(16.0)
+    assert encoding.scalar_block(["a"], steps[:0], values[:0], times[:0]) == b""
+    whole = encoding.scalar_block(["a"], steps[::2].copy(), values[::2].copy(), times[::2].copy())
+    assert encoding.scalar_block(["a"], steps[::2], values[::2], times[::2]) == whole

@@ -8,6 +8,8 @@ memory taken is bounded per tensor, and a model whose tensors are small is measu
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 
 import torch
 from torch import Tensor
@@ -70,37 +72,45 @@ class _Sample:
     def __init__(self, members: Sequence[tuple[Tensor, float]]) -> None:
         self._whole: list[Tensor] = []
         self._runs: list[Tensor] = []
-        whole_scales: list[Tensor] = []
-        run_scales: list[Tensor] = []
+        of_whole: list[tuple[int, float]] = []
+        of_runs: list[tuple[int, float]] = []
         dtype = torch.float32
         for parameter, holders in members:
             flat = _in_memory_order(parameter)
             dtype = torch.promote_types(dtype, flat.dtype)
             if flat.numel() <= _SAMPLE:
                 self._whole.append(flat)
-                whole_scales.append(torch.full((flat.numel(),), 1 / math.sqrt(holders)))
+                of_whole.append((flat.numel(), 1 / math.sqrt(holders)))
             else:
                 runs = _spread_runs(flat, max(parameter.stride()))
                 self._runs.append(runs)
-                run_scales.append(torch.full((runs.numel(),), math.sqrt(flat.numel() / runs.numel() / holders)))
+                of_runs.append((runs.numel(), math.sqrt(flat.numel() / runs.numel() / holders)))
         device = members[0][0].device
-        scales = torch.cat(whole_scales + run_scales).to(device, dtype)
-        split = sum(flat.numel() for flat in self._whole)
-        self._before, self._after = torch.zeros_like(scales), torch.zeros_like(scales)
-        self._parts = [(buffer[:split], buffer[split:].view(-1, _RUN)) for buffer in (self._before, self._after)]
-        is_exact = not self._runs and all(count == 1.0 for _, count in members)
-        self._scale = None if is_exact else scales
+        split = sum(size for size, _ in of_whole)
+        total = split + sum(size for size, _ in of_runs)
+        self._before, self._after = torch.zeros((2, total), dtype=dtype, device=device)
+        self._copies = [(buffer[:split], buffer[split:].view(-1, _RUN)) for buffer in (self._before, self._after)]
+        alike = [
+            (sum(size for size, _ in run), scale)
+            for scale, run in ((scale, list(run)) for scale, run in groupby(of_whole + of_runs, key=itemgetter(1)))
+        ]
+        sizes = [size for size, _ in alike]
+        self._parts = [list(buffer.split(sizes)) for buffer in (self._before, self._after)]
+        self._scales = torch.tensor([scale for _, scale in alike], dtype=dtype, device=device)
 
     def copy_to_before(self) -> None:
-        self._copy_to(*self._parts[0])
+        self._copy_to(*self._copies[0])
 
     def update_and_weight_norm(self) -> tuple[Tensor, Tensor]:
-        self._copy_to(*self._parts[1])
-        before, after = self._before, self._after
-        if self._scale is None:
-            return torch.dist(after, before), torch.linalg.vector_norm(before)
-        change = after.sub_(before).mul_(self._scale)
-        return torch.linalg.vector_norm(change), torch.linalg.vector_norm(before.mul_(self._scale))
+        self._copy_to(*self._copies[1])
+        self._after.sub_(self._before)
+        weights, updates = (self._scaled_norm(parts) for parts in self._parts)
+        return updates, weights
+
+    def _scaled_norm(self, parts: list[Tensor]) -> Tensor:
+        """2-norm of the parts of a buffer, each scaled."""
+        norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(parts)).mul_(self._scales))
+        return norm
 
     def _copy_to(self, whole: Tensor, runs: Tensor) -> None:
         if self._whole:

@@ -211,11 +211,12 @@ def _frames(
     """
     widths = np.searchsorted(_VARINT_ENDS, steps, side="right") + 1
     bounds = [0, *(np.flatnonzero(np.diff(widths)) + 1).tolist(), len(steps)]
-    for first, last in pairwise(bounds):
+    for first, last in pairwise(bounds if len(steps) else []):
         width = int(widths[first])
         template = _template(tags, width)
         rows = np.tile(template.row, (last - first, 1))
-        rows[:, _TIME_AT : _TIME_AT + 8] = np.asarray(wall_times[first:last], "<f8").view(np.uint8).reshape(-1, 8)
+        times = np.ascontiguousarray(wall_times[first:last], "<f8")
+        rows[:, _TIME_AT : _TIME_AT + 8] = times.view(np.uint8).reshape(-1, 8)
         rest = steps[first:last]
         for place in range(width):
             more = 0x80 if place < width - 1 else 0
