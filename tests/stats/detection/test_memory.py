@@ -10,14 +10,14 @@ from stabilimeter.stats.detection import finish, onward, plain, start
 STEPS, BLOCK = 1_000_000, 10_000
 
 
-def sizes(values, **settings):
+def sizes(values, norms=None, **settings):
     """Bytes of the pickled state after each 10,000 values, and how many incidents ended."""
     state, found, grown = start(**settings), 0, []
     for first in range(0, len(values), BLOCK):
         steps, block = range(first, first + BLOCK), values[first : first + BLOCK].tolist()
-        at = 0
+        beside, at = None if norms is None else norms[first : first + BLOCK].tolist(), 0
         while at < BLOCK:
-            state, ended, at = onward(state, steps, block, at)
+            state, ended, at = onward(state, steps, block, at, beside)
             found += ended is not None
         grown.append(len(pickle.dumps((plain(state), finish(state)))))
     return np.array(grown), found
@@ -31,6 +31,13 @@ def test_a_million_values_take_no_more_memory_than_ten_thousand(positive):
     full = 128 * 4096 // BLOCK + 1
     assert grown[full:].max() <= 1.02 * grown[:full].max()
     assert grown.max() < min(1.5 * grown[0], 20_000)
+
+
+def test_a_second_signal_adds_little():
+    one, other = np.random.default_rng(0).standard_normal((2, STEPS))
+    alone, _ = sizes(2.0 + 0.05 * one)
+    beside, _ = sizes(2.0 + 0.05 * one, np.exp(0.2 * other))
+    assert beside.max() < min(alone.max() + 3_000, 20_000)
 
 
 def test_incidents_leave_nothing_behind():

@@ -32,7 +32,7 @@ from stabilimeter.stats.detection.window import (
 CALM_BEFORE_LEARNING = 32
 """Values accepted since the last episode before residuals say something about the shape of the noise."""
 
-_SHORTEST, _LONGEST = 64, 512  # what is computed beyond the end of a stretch is lost
+_SHORTEST, _LONGEST = 256, 512  # what is computed beyond the end of a stretch is lost
 _FEWEST = 6  # fewer values are faster one by one
 
 _certain_reach = lru_cache(tail.certain_reach)

@@ -44,11 +44,6 @@ class Companion(NamedTuple):
         return min(max((self.products + PRIOR * PRIOR_PAIRS) / sqrt(squares), 0.0), 1.0)
 
 
-def logarithm(value: float | None) -> float | None:
-    """Of a magnitude; None where there is none, or one that has no finite logarithm."""
-    return log(value) if value is not None and 0.0 < value < inf else None
-
-
 def followed(
     companion: Companion | None, value: float | None, series: Setback, y: float
 ) -> tuple[Companion | None, Support | None]:
@@ -60,10 +55,9 @@ def followed(
         series: What is known of the series that it accompanies.
         y: The value of that at the same step, as judged.
     """
-    log_value = logarithm(value)
-    if log_value is None:
+    if value is None or not 0.0 < value < inf:
         return companion, None
-    companion = companion or Companion()
+    log_value, companion = log(value), companion or Companion()
     past, *sums = companion
     after = setback.remembered(past, log_value)
     if not past.reference:

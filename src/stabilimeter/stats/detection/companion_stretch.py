@@ -6,13 +6,13 @@ as in `companion.followed` and `setback.Support`: the state is the same to the l
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import accumulate
+from math import inf, log
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stabilimeter.stats.detection.companion import KEPT, PRIOR, PRIOR_PAIRS, Companion, logarithm
+from stabilimeter.stats.detection.companion import KEPT, PRIOR, PRIOR_PAIRS, Companion
 from stabilimeter.stats.detection.scored_stretch import Scored, scored
 from stabilimeter.stats.detection.setback import COMPANION_RISE, MOST_SUPPORT, Setback
 
@@ -58,26 +58,36 @@ def accompanied(
         companion: What is known of the second signal; None if there never was a value.
         beside: The second signal at each value, in its own unit, shape ``(n,)``; None where there is none.
     """
-    logarithms = [(at, log) for at, value in enumerate(beside) if (log := logarithm(value)) is not None]
-    if not logarithms:
+    sizes = np.array(beside, dtype=np.float64)  # None becomes NaN
+    is_magnitude = (sizes > 0.0) & (sizes < inf)
+    if not is_magnitude.any():
         return None
     companion = companion or Companion()
-    places = [at for at, _ in logarithms]
-    series, past = scored((setback, values), (companion.past, [log for _, log in logarithms]))
+    places = np.flatnonzero(is_magnitude).tolist()
+    logarithms = [log(size) for size in sizes[is_magnitude].tolist()]  # those of NumPy differ in the last bit
+    series, past = scored((setback, values), (companion.past, logarithms))
     unsummed = max(past.unranked, bisect_left(places, series.unranked))
     at = np.array(places[unsummed:], dtype=np.intp) - series.unranked
     own, other = past.scores[unsummed - past.unranked :], series.scores[at]
-    pairs = zip(companion[1:], (own * own, other * other, own * other), strict=True)
-    sums = [_sums(start, terms.tolist()) for start, terms in pairs]
+    sums = _sums(companion, (own * own).tolist(), (other * other).tolist(), (own * other).tolist())
     scores, supported = series.scores.copy(), np.zeros(len(series.scores), dtype=bool)
     scores[at] = np.maximum(other, _together(other, own, _correlations(sums)[:-1]))
     supported[at] = True
     return Accompanied(series, past, places, unsummed, sums, scores, supported)
 
 
-def _sums(total: float, terms: list[float]) -> list[float]:
-    """A sum of the companion before the first term, and after each."""
-    return list(accumulate(terms, lambda total, more: KEPT * total + more, initial=total))
+def _sums(
+    companion: Companion, squares: list[float], other_squares: list[float], products: list[float]
+) -> list[list[float]]:
+    """The three sums before the first of these terms, and after each."""
+    _, one, other, both = companion
+    sums = [one], [other], [both]
+    add_one, add_other, add_both = (found.append for found in sums)
+    for square, other_square, product in zip(squares, other_squares, products, strict=True):
+        add_one(one := KEPT * one + square)
+        add_other(other := KEPT * other + other_square)
+        add_both(both := KEPT * both + product)
+    return list(sums)
 
 
 def _correlations(sums: list[list[float]]) -> _Array:
