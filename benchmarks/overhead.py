@@ -16,6 +16,7 @@ resolves far smaller costs than the ratios do, also on a busy machine, and leave
 """
 
 import argparse
+import gc
 import logging
 import random
 import subprocess
@@ -207,6 +208,10 @@ def measured(model: str, seconds: float, ways: dict[str, Callable[[], dict[str, 
         left = max(end - time.monotonic(), 0.0)
         print(f"\r{model}: round {number}, {left:.0f} s left  ", end="", file=sys.stderr, flush=True)
         number += 1
+        if number == 1:
+            gc.collect()
+            gc.freeze()  # a collection in one fit must not go through the objects of the eleven others
+    gc.unfreeze()
     print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
     for lane in lanes:
         lane.stop()
