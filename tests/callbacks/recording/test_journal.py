@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from stabilimeter.callbacks.capture.block import Block
 from stabilimeter.callbacks.capture.own_cost import OwnCost
-from stabilimeter.callbacks.capture.track import Block
 from stabilimeter.callbacks.recording.journal import Journal
 from stabilimeter.callbacks.recording.onlookers import Onlookers
 from stabilimeter.callbacks.recording.step_evidence import StepEvidence

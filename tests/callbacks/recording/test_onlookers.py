@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stabilimeter.callbacks.capture.track import Block
+from stabilimeter.callbacks.capture.block import Block
 from stabilimeter.callbacks.recording.onlookers import Onlookers
 
 KEYS = ["train/loss", "optim/lr", "update/norm", "activation/dead_fraction_max"]

@@ -11,12 +11,13 @@ from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 
+from stabilimeter.callbacks.capture.block import Block
 from stabilimeter.callbacks.capture.clip_tap import ClipNorms, ClipTap
 from stabilimeter.callbacks.capture.micro_batches import MicroBatchLoss, without_loss_scale
 from stabilimeter.callbacks.capture.own_cost import OwnCost, charged, not_charged
 from stabilimeter.callbacks.capture.probe import Probe, Site
 from stabilimeter.callbacks.capture.signal import Signal
-from stabilimeter.callbacks.capture.track import Block, Track
+from stabilimeter.callbacks.capture.track import Track
 from stabilimeter.callbacks.capture.training_step_tap import TrainingStepTap
 from stabilimeter.callbacks.clock import step_in_progress
 

@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from stabilimeter.callbacks.capture.block import Block, Vectors
 from stabilimeter.callbacks.capture.buffer import Buffer
 from stabilimeter.callbacks.capture.clip_tap import ClipNorms
 from stabilimeter.callbacks.capture.gradients import HALF_PRECISION, Gradients, TensorNorms
@@ -21,45 +20,6 @@ from stabilimeter.callbacks.capture.signal import Measured, Signal
 from stabilimeter.callbacks.capture.step_view import StepView
 from stabilimeter.callbacks.capture.update_sketch import UpdateSketch
 from stabilimeter.callbacks.clock import Stopwatch
-
-
-class Vectors(NamedTuple):
-    """One number per parameter tensor, or per what else the signal names, at some steps.
-
-    Attributes:
-        steps: The steps, shape (n,), increasing.
-        on_stride: Which of them are to be kept, same shape.
-        values: Shape (n, length).
-    """
-
-    steps: NDArray[np.int64]
-    on_stride: NDArray[np.bool_]
-    values: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Block:
-    """What a flush took from a track, on the host.
-
-    Attributes:
-        keys: Key of each column.
-        steps: Step of each row.
-        values: Shape (num_rows, num_keys).
-        measured: Which values exist, same shape.
-        wall_times: When each row was complete, in seconds since the epoch.
-        batches: Batch index of each row within its epoch.
-        epochs: Epoch of each row.
-        vectors: The vectors, by key.
-    """
-
-    keys: list[str]
-    steps: NDArray[np.int64]
-    values: NDArray[np.float64]
-    measured: NDArray[np.bool_]
-    wall_times: NDArray[np.float64]
-    batches: list[int]
-    epochs: list[int]
-    vectors: dict[str, Vectors]
 
 
 class Track:

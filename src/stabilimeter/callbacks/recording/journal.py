@@ -11,10 +11,10 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 
+from stabilimeter.callbacks.capture.block import Block
 from stabilimeter.callbacks.capture.derived_columns import DerivedColumns
 from stabilimeter.callbacks.capture.own_cost import OwnCost
 from stabilimeter.callbacks.capture.signal import DerivedSignal
-from stabilimeter.callbacks.capture.track import Block
 from stabilimeter.callbacks.recording.circumstances import Circumstances
 from stabilimeter.callbacks.recording.logger_blocks import write_to_loggers
 from stabilimeter.callbacks.recording.onlookers import Onlookers

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
-from stabilimeter.callbacks.capture.track import Block
+from stabilimeter.callbacks.capture.block import Block
 
 
 def without_the_own_one(loggers: Sequence[Logger], folder: Path) -> list[Logger]:

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
-from stabilimeter.callbacks.capture.track import Block
+from stabilimeter.callbacks.capture.block import Block
 
 
 class MonitoredSignals:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stabilimeter.callbacks.capture.track import Block
+from stabilimeter.callbacks.capture.block import Block
 from stabilimeter.callbacks.recording.watch import Watch
 from stabilimeter.records import keys
 from stabilimeter.stats.incident import Incident

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stabilimeter.callbacks.capture.track import Block
+from stabilimeter.callbacks.capture.block import Block
 
 _TOP = 3
 
