@@ -1,4 +1,7 @@
-"""Measurements since the last flush, left on the device until one copy brings them all to the host."""
+"""Measurements since the last flush, left on the device until one copy brings them all to the host.
+
+With several ranks they are put together there, sent through one collective, and copied once more.
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -90,37 +93,19 @@ class Buffer:
         self._rows.append((row, vectors))
 
     def take(self, *, combine: bool) -> Measurements:
-        """Empty the buffer: one copy from the device, however many rows and columns.
+        """Empty the buffer: one copy from the device, however many rows and columns; one more if ranks are combined.
 
         Args:
             combine: Combine with the other ranks, by one collective. All ranks must then call this; False after an
                 exception, when the others may be gone.
         """
         num_rows, num_columns = len(self._rows), len(self._columns)
-        numbers: list[float | None] = []
-        packs: dict[tuple[object, ...], _Pack] = {}
-        on_device: dict[tuple[type, ...], list[int]] = {}
-        for i, (row, with_row) in enumerate(self._rows):
-            types = tuple(map(type, row))
-            if types not in on_device:
-                on_device[types] = [column for column, kind in enumerate(types) if issubclass(kind, _ON_DEVICE)]
-            pieces: list[tuple[int, Any]] = [(column, row[column]) for column in on_device[types]]
-            pieces += [(num_columns + number, vector) for number, vector in with_row]
-            first: dict[int, int] = {}
-            key = tuple([(place, _kind(piece), first.setdefault(id(piece), place)) for place, piece in pieces])
-            pack = packs.get(key)
-            if pack is None:
-                pack = packs[key] = _Pack(pieces)
-            pack.add(i, pieces)
-            for column in on_device[types]:
-                row[column] = None
-            numbers += row
-        self._rows = []
+        numbers, packs = self._packed()
         measured = np.array([number is not None for number in numbers], dtype=bool).reshape(num_rows, num_columns)
         values = np.array(numbers, dtype=np.float64).reshape(num_rows, num_columns)  # None becomes NaN
         vectors: dict[int, list[Rows]] = {}
-        held = _on_host([tensor for pack in packs.values() for tensor in pack.on_device(self._device)])
-        for pack in packs.values():
+        held = _on_host([tensor for pack in packs for tensor in pack.on_device(self._device)])
+        for pack in packs:
             rows = np.array(pack.rows, dtype=np.intp)
             for place, found, order in pack.unpacked(held):
                 if place < num_columns:
@@ -136,6 +121,29 @@ class Buffer:
             if kind is Reduction.VARIANCE:  # one rank has none
                 values[:, column], measured[:, column] = math.nan, False
         return own
+
+    def _packed(self) -> tuple[list[float | None], list["_Pack"]]:
+        """What was never on the device, row after row, None for all else; and what is there, by kind of row."""
+        numbers: list[float | None] = []
+        packs: dict[tuple[object, ...], _Pack] = {}
+        on_device: dict[tuple[type, ...], list[int]] = {}
+        for i, (row, vectors) in enumerate(self._rows):
+            types = tuple(map(type, row))
+            if types not in on_device:
+                on_device[types] = [column for column, kind in enumerate(types) if issubclass(kind, _ON_DEVICE)]
+            pieces: list[tuple[int, Any]] = [(column, row[column]) for column in on_device[types]]
+            pieces += [(len(row) + number, vector) for number, vector in vectors]
+            first: dict[int, int] = {}
+            key = tuple([(place, _kind(piece), first.setdefault(id(piece), place)) for place, piece in pieces])
+            pack = packs.get(key)
+            if pack is None:
+                pack = packs[key] = _Pack(pieces)
+            pack.add(i, pieces)
+            for column in on_device[types]:
+                row[column] = None
+            numbers += row
+        self._rows = []
+        return numbers, list(packs.values())
 
     def _combined(self, own: Measurements) -> Measurements:
         """The measurements of all ranks, NaN where one of them has none."""

@@ -202,7 +202,7 @@ class Track:
     def take(self, *, combine: bool) -> Block:
         """Empty the buffer; see `Buffer.take`."""
         taken = self._buffer.take(combine=combine)
-        self._cost.host_reads += 1
+        self._cost.host_reads += 2 if combine and self._world_size > 1 else 1
         keys = self._plan.keys
         steps, on_stride = np.array(self._steps, dtype=np.int64), np.array(self._on_stride, dtype=bool)
         block = Block(
