@@ -12,8 +12,10 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, TensorDataset
 
+from stabilimeter.callbacks.monitor import StabilityMonitor
 from stabilimeter.callbacks.skip_list import SkippingSampler, extend_skip_list, read_skip_list
 from stabilimeter.callbacks.spike_guard import SpikeGuard
+from stabilimeter.records.run import read_run
 
 
 def dataset(num_samples=480, seed=3):
@@ -109,6 +111,19 @@ class TestManual:
         guarded = fit(make_trainer(guard), Pair(bad_loss_of="two"))
         assert [a.evidence["restored_step"] for a in guard.actions] == [60]  # 30 batches
         assert same(everything(guarded), everything(fit(make_trainer(), Passes())))
+
+    def test_a_loss_that_is_changed_after_backward_is_judged_as_it_was(self, make_trainer, tmp_path):
+        class Clears(Pair):
+            def manual_backward(self, loss):
+                super().manual_backward(loss)
+                loss.detach().zero_()
+
+        guard, as_it_is = SpikeGuard("skip"), SpikeGuard("skip")
+        fit(make_trainer(guard, StabilityMonitor()), Clears(bad_loss_of="two"))
+        recorded = read_run(tmp_path)["train/loss/optimizer_1"].values
+        fit(make_trainer(as_it_is), Pair(bad_loss_of="two"))
+        assert [action.value for action in guard.actions] == [action.value for action in as_it_is.actions]
+        assert (recorded > 0.0).all()
 
     @pytest.mark.parametrize("rise", [0.02, 0.0])
     def test_a_slow_turn_of_one_loss_takes_both_optimizers_back(self, make_trainer, rise):
