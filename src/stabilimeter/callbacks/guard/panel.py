@@ -72,7 +72,7 @@ class Panel:
     def add_loss(self, module: LightningModule, loss: Tensor) -> None:
         """The loss of a micro-batch, as hooks see it."""
         divided_by = self._trainer.accumulate_grad_batches if module.automatic_optimization else 1
-        unscaled = without_loss_scale(loss.detach(), self._trainer.precision_plugin).clone()  # user code goes on with it
+        unscaled = without_loss_scale(loss.detach(), self._trainer.precision_plugin).clone()
         self._micro_batches.add(unscaled, divided_by=divided_by)
 
     def measure(self, optimizer: Optimizer) -> None:
